@@ -1,0 +1,213 @@
+//! The arguments of all commands. Help, completions, the manual page and `docs/CLI.md` are made from here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use primitive_types::H256;
+
+use crate::peers::{PeerUrl, PoolLimits};
+use crate::pivot::BlockId;
+use crate::ui::Display;
+
+/// Downloads the Ethereum world state at one block, node by node and by hash, from JSON-RPC peers, verifies every byte,
+/// and stores it in RocksDB.
+///
+/// Exit codes: 0 complete and verified; 1 unexpected failure; 2 usage or configuration; 3 incomplete, run again to
+/// resume; 4 verification failed; 10 no store there; 11 store locked by another process; 12 store of another chain or
+/// format; 130 interrupted; 143 terminated. An unknown code is a failure.
+#[derive(Debug, Parser)]
+#[command(name = "statesync", version, propagate_version = true, max_term_width = 100)]
+pub(super) struct Cli {
+    /// Print the result as one JSON document on standard output, and progress as NDJSON on standard error
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(super) json: bool,
+
+    /// Print the result and errors, nothing else
+    #[arg(short, long, global = true, help_heading = "Output")]
+    pub(super) quiet: bool,
+
+    /// Log what happens on standard error; twice for every request. RUST_LOG gives finer control
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub(super) verbose: u8,
+
+    /// Show no progress
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(super) no_progress: bool,
+
+    /// Seconds between two lines of progress, where no terminal is
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds, help_heading = "Output")]
+    pub(super) progress_interval: Duration,
+
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Download the state at a block, or resume, or move to another block; verified and stored
+    Sync(SyncArgs),
+    /// Show what a store holds and how far its sync is
+    Status(StatusArgs),
+    /// Read back and re-hash every node, storage trie and code that a root reaches
+    Verify(VerifyArgs),
+    /// Build a state from a genesis allocation in geth's format
+    Import(ImportArgs),
+    /// Serve a state to other syncs as a JSON-RPC peer
+    Serve(ServeArgs),
+    /// Sync the real mainnet genesis state from an embedded peer, and verify it
+    Demo(DemoArgs),
+    /// Print a shell's completion script
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SyncArgs {
+    #[command(flatten)]
+    pub(super) peers: PeerArgs,
+
+    /// The state root to sync
+    #[arg(long, value_name = "HASH", value_parser = hash, required_unless_present = "block", conflicts_with = "block")]
+    pub(super) root: Option<H256>,
+
+    /// The block whose state to sync: latest, safe, finalized, earliest, a number, or a block hash
+    #[arg(long, value_name = "TAG|N|HASH")]
+    pub(super) block: Option<BlockId>,
+
+    /// The store's directory; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub(super) datadir: PathBuf,
+
+    /// Stop after this many seconds; the next run resumes
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(super) max_duration: Option<Duration>,
+
+    /// Print what would be done, and do nothing
+    #[arg(short = 'n', long)]
+    pub(super) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Peers")]
+pub(super) struct PeerArgs {
+    /// A peer's address; repeat it for more peers. Default: ETH_RPC_URL, separated by commas
+    #[arg(short = 'r', long = "rpc-url", value_name = "URL")]
+    pub(super) rpc_url: Vec<PeerUrl>,
+
+    /// Seconds until a request's items are asked of another peer
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(super) rpc_timeout: Duration,
+
+    /// Items in one request, at most
+    #[arg(long, value_name = "N", default_value_t = PoolLimits::default().batch_items, value_parser = positive)]
+    pub(super) batch_size: usize,
+
+    /// Requests in flight to one peer, at most
+    #[arg(long, value_name = "N", default_value_t = PoolLimits::default().requests_per_peer, value_parser = positive)]
+    pub(super) max_concurrent_requests: usize,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// The store's directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) datadir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// The store's directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) datadir: PathBuf,
+
+    /// The root to verify. Default: the complete root of the highest block
+    #[arg(long, value_name = "HASH", value_parser = hash)]
+    pub(super) root: Option<H256>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// The genesis file, plain or compressed with zstd
+    #[arg(long, value_name = "FILE")]
+    pub(super) genesis: PathBuf,
+
+    /// The store's directory; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub(super) datadir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Serve the complete states of this store
+    #[arg(long, value_name = "DIR", required_unless_present = "genesis", conflicts_with = "genesis")]
+    pub(super) datadir: Option<PathBuf>,
+
+    /// Serve the state of this genesis file, from memory
+    #[arg(long, value_name = "FILE")]
+    pub(super) genesis: Option<PathBuf>,
+
+    /// The address to listen on. Anyone who reaches it can read the state
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8545")]
+    pub(super) listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// Keep the state in this directory. Default: a temporary one
+    #[arg(long, value_name = "DIR")]
+    pub(super) datadir: Option<PathBuf>,
+}
+
+impl Cli {
+    pub(super) fn display(&self) -> Display {
+        Display { json: self.json, hidden: self.quiet || self.no_progress, interval: self.progress_interval }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("not a positive number of seconds".into()),
+    }
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or("not a positive number".into())
+}
+
+fn hash(text: &str) -> Result<H256, String> {
+    let digits = text.strip_prefix("0x").filter(|digits| digits.len() == 64);
+    digits.and_then(|digits| digits.parse().ok()).ok_or("not a 0x-prefixed 32-byte hash".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_root_has_a_prefix_and_32_bytes() {
+        assert!(hash(&format!("0x{}", "ab".repeat(32))).is_ok());
+        assert!(hash(&"ab".repeat(32)).is_err());
+        assert!(hash("0xabcd").is_err());
+    }
+
+    #[test]
+    fn a_duration_is_positive() {
+        assert_eq!(seconds("1.5"), Ok(Duration::from_millis(1500)));
+        assert!(seconds("0").is_err());
+        assert!(seconds("-1").is_err());
+        assert!(seconds("NaN").is_err());
+    }
+}

@@ -1,0 +1,33 @@
+//! `statesync import`: a genesis allocation into a store.
+
+use serde_json::json;
+
+use super::args::{Cli, ImportArgs};
+use super::exit::{Exit, Failure};
+use super::report;
+use crate::genesis::Genesis;
+use crate::store::{Access, Store};
+use crate::ui;
+
+pub(super) fn run(cli: &Cli, arguments: &ImportArgs) -> Result<Exit, Failure> {
+    let genesis = Genesis::read(&arguments.genesis)?;
+    let store = Store::open(&arguments.datadir, Access::Create)?;
+    let summary = crate::import::import(&genesis, &store)?;
+    if cli.json {
+        return report::document(&json!({
+            "root": format!("{:?}", summary.root),
+            "accounts": summary.accounts,
+            "slots": summary.slots,
+            "codes": summary.codes,
+            "nodes": summary.nodes,
+        }));
+    }
+    report::text(&format!(
+        "state     {:?}\nholds     {} accounts, {} slots, {} codes, {} nodes",
+        summary.root,
+        ui::count(summary.accounts),
+        ui::count(summary.slots),
+        ui::count(summary.codes),
+        ui::count(summary.nodes)
+    ))
+}

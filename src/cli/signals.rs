@@ -1,0 +1,34 @@
+//! SIGINT and SIGTERM: the first stops cleanly, the second at once.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::exit::{Exit, Failure};
+
+/// The two signals that end a command.
+pub(super) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Takes over the signals.
+    pub(super) fn new() -> Result<Self, Failure> {
+        let take = |kind| signal(kind).map_err(|error| Failure::new(Exit::Failure, format!("cannot take over signals: {error}")));
+        Ok(Self { interrupt: take(SignalKind::interrupt())?, terminate: take(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next signal and gives its exit code.
+    pub(super) async fn next(&mut self) -> Exit {
+        tokio::select! {
+            _ = self.interrupt.recv() => Exit::Interrupted,
+            _ = self.terminate.recv() => Exit::Terminated,
+        }
+    }
+}
+
+/// The runtime of a command that talks to the network. Two threads carry far more than any peer delivers; hashing and
+/// decoding have rayon's own.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    built.map_err(|error| Failure::new(Exit::Failure, format!("cannot start threads: {error}")))
+}

@@ -1,0 +1,110 @@
+//! `statesync status`: what a store holds; also while a sync runs.
+
+use std::sync::atomic::AtomicU64;
+
+use serde_json::{Value, json};
+
+use super::args::{Cli, StatusArgs};
+use super::exit::{Exit, Failure};
+use super::report;
+use crate::store::{Access, Checkpoint, FORMAT_VERSION, RootRecord, RootState, Store, Totals};
+use crate::ui;
+use crate::verify::verify;
+
+pub(super) fn run(cli: &Cli, arguments: &StatusArgs) -> Result<Exit, Failure> {
+    let store = Store::open(&arguments.datadir, Access::Read)?;
+    let status = Status::read(&store)?;
+    if cli.json { report::document(&status.fields()) } else { report::text(&status.summary()) }
+}
+
+struct Status {
+    chain_id: Option<u64>,
+    roots: Vec<(RootRecord, Totals)>,
+    progress: f64,
+    staged_nodes: u64,
+    disk_bytes: u64,
+}
+
+impl Status {
+    fn read(store: &Store) -> Result<Self, Failure> {
+        let checkpoint = store.checkpoint()?;
+        let mut roots = Vec::new();
+        for record in store.roots()? {
+            let totals = totals(store, &record, checkpoint.as_ref())?;
+            roots.push((record, totals));
+        }
+        roots.sort_by_key(|(record, _)| record.block.as_ref().map(|block| block.number));
+        let syncing = roots.iter().any(|(record, _)| record.state == RootState::Syncing);
+        let progress = match checkpoint {
+            Some(checkpoint) if syncing => checkpoint.progress,
+            _ if roots.is_empty() || syncing => 0.0,
+            _ => 1.0,
+        };
+        let (staged_nodes, disk_bytes) = (store.staged_nodes()?, store.disk_bytes()?);
+        Ok(Self { chain_id: store.chain_id()?, roots, progress, staged_nodes, disk_bytes })
+    }
+
+    fn fields(&self) -> Value {
+        let roots = self.roots.iter().map(|(record, totals)| {
+            json!({
+                "root": format!("{:?}", record.root),
+                "block_number": record.block.as_ref().map(|block| block.number),
+                "state": name(record.state),
+                "accounts": totals.accounts,
+                "slots": totals.slots,
+                "codes": totals.codes,
+                "nodes": totals.nodes,
+            })
+        });
+        json!({
+            "format_version": FORMAT_VERSION,
+            "chain_id": self.chain_id,
+            "roots": roots.collect::<Vec<_>>(),
+            "progress": self.progress,
+            "staged_nodes": self.staged_nodes,
+            "disk_bytes": self.disk_bytes,
+        })
+    }
+
+    fn summary(&self) -> String {
+        let chain = self.chain_id.map_or("unknown".into(), |chain_id| chain_id.to_string());
+        let mut lines = vec![
+            format!("store     format {FORMAT_VERSION}, chain {chain}, {} on disk", ui::bytes(self.disk_bytes)),
+            format!("progress  {}, {} nodes staged", ui::percent(self.progress), ui::count(self.staged_nodes)),
+        ];
+        for (record, totals) in &self.roots {
+            let block = record.block.as_ref().map_or(String::new(), |block| format!(" block {}", block.number));
+            lines.push(format!(
+                "root      {:?}{block} {}: {} accounts, {} slots, {} codes, {} nodes",
+                record.root,
+                name(record.state),
+                ui::count(totals.accounts),
+                ui::count(totals.slots),
+                ui::count(totals.codes),
+                ui::count(totals.nodes)
+            ));
+        }
+        lines.join("\n")
+    }
+}
+
+/// What a root holds: as recorded, as far as its sync is, or, for a complete one nobody has counted yet, by a walk.
+fn totals(store: &Store, record: &RootRecord, checkpoint: Option<&Checkpoint>) -> Result<Totals, Failure> {
+    if let Some(totals) = record.totals {
+        return Ok(totals);
+    }
+    if record.state == RootState::Complete {
+        tracing::info!(root = ?record.root, "counting; `statesync verify` notes the result for good");
+        return Ok(verify(store, record.root, &AtomicU64::new(0))?.totals);
+    }
+    let counts = checkpoint.filter(|checkpoint| checkpoint.root == record.root).map(|checkpoint| checkpoint.counts);
+    let counts = counts.unwrap_or_default();
+    Ok(Totals { accounts: counts.accounts, slots: counts.slots, codes: counts.codes, nodes: counts.nodes })
+}
+
+fn name(state: RootState) -> &'static str {
+    match state {
+        RootState::Syncing => "syncing",
+        RootState::Complete => "complete",
+    }
+}

@@ -1,0 +1,142 @@
+//! `statesync verify`: the offline check of everything a root reaches.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
+
+use primitive_types::H256;
+use serde_json::{Value, json};
+
+use super::args::{Cli, VerifyArgs};
+use super::exit::{Exit, Failure};
+use super::report;
+use crate::store::{Access, Durability, Marks, RootRecord, RootState, Store};
+use crate::trie::{Commit, Target};
+use crate::ui;
+use crate::verify::{Finding, Verification, verify};
+
+pub(super) fn run(cli: &Cli, arguments: &VerifyArgs) -> Result<Exit, Failure> {
+    let store = Store::open(&arguments.datadir, Access::Write)?;
+    let root = match arguments.root {
+        Some(root) => root,
+        None => default_root(&store)?,
+    };
+    let started = Instant::now();
+    let verification = watch(cli, &store, root)?;
+    record(&store, root, &verification)?;
+    if cli.json {
+        let duration = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        report::document(&fields(root, &verification, duration))?;
+    } else {
+        report::text(&summary(root, &verification, started.elapsed()))?;
+    }
+    if verification.is_ok() {
+        return Ok(Exit::Complete);
+    }
+    let what = format!("{} missing, {} corrupt", verification.missing, verification.corrupt);
+    Err(Failure::new(Exit::VerificationFailed, format!("state {root:?} is not sound: {what}"))
+        .hint("sync the same root again into a new --datadir"))
+}
+
+/// The complete root of the highest block; without blocks, the only complete root.
+fn default_root(store: &Store) -> Result<H256, Failure> {
+    let mut complete: Vec<RootRecord> =
+        store.roots()?.into_iter().filter(|record| record.state == RootState::Complete).collect();
+    complete.sort_by_key(|record| record.block.as_ref().map(|block| block.number));
+    let ambiguous = complete.len() > 1 && complete.iter().all(|record| record.block.is_none());
+    match complete.pop() {
+        Some(_) if ambiguous => Err(Failure::new(Exit::Usage, "the store holds several roots")
+            .hint("name one with --root; `statesync status` lists them")),
+        Some(record) => Ok(record.root),
+        None => Err(Failure::new(Exit::Incomplete, "the store holds no complete state")
+            .hint("run `statesync sync` to its end first, or name a root with --root")),
+    }
+}
+
+/// Verifies on another thread and shows how far it is.
+fn watch(cli: &Cli, store: &Store, root: H256) -> Result<Verification, Failure> {
+    let visited = AtomicU64::new(0);
+    let counter = ui::Counter::start(cli.display(), "verified", &visited);
+    let verification = std::thread::scope(|scope| {
+        let check = scope.spawn(|| verify(store, root, &visited));
+        counter.watch(|| check.is_finished());
+        check.join()
+    });
+    match verification {
+        Ok(verification) => Ok(verification?),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// A sound state's totals are noted in its record, for `status`.
+fn record(store: &Store, root: H256, verification: &Verification) -> Result<(), Failure> {
+    if !verification.is_ok() {
+        return Ok(());
+    }
+    if let Some(record) = store.root(&root)?.filter(|record| record.totals != Some(verification.totals)) {
+        let root = Some(RootRecord { totals: Some(verification.totals), ..record });
+        store.commit(&Commit::default(), &Marks { checkpoint: None, root }, Durability::Disk)?;
+    }
+    Ok(())
+}
+
+fn fields(root: H256, verification: &Verification, duration_ms: u64) -> Value {
+    let totals = &verification.totals;
+    let faults = verification.faults.iter().map(|finding| {
+        let (owner, path) = match finding.target {
+            Target::Node(place) => (place.owner, Some(place.path.to_string())),
+            Target::Code { owner, .. } => (Some(owner), None),
+        };
+        json!({
+            "kind": if path.is_some() { "node" } else { "code" },
+            "hash": format!("{:?}", finding.target.hash()),
+            "account": owner.map(|owner| format!("{owner:?}")),
+            "path": path,
+            "fault": finding.fault.map_or("missing".to_owned(), |fault| fault.to_string()),
+        })
+    });
+    json!({
+        "root": format!("{root:?}"),
+        "ok": verification.is_ok(),
+        "nodes": totals.nodes,
+        "accounts": totals.accounts,
+        "slots": totals.slots,
+        "codes": totals.codes,
+        "missing": verification.missing,
+        "corrupt": verification.corrupt,
+        "duration_ms": duration_ms,
+        "faults": faults.collect::<Vec<_>>(),
+    })
+}
+
+fn summary(root: H256, verification: &Verification, duration: std::time::Duration) -> String {
+    let totals = &verification.totals;
+    let result = if verification.is_ok() { "sound: every node and code is there and hashes to its key" } else { "NOT SOUND" };
+    let mut lines = vec![
+        format!("state     {root:?}"),
+        format!("result    {result}"),
+        format!(
+            "holds     {} accounts, {} slots, {} codes, {} nodes",
+            ui::count(totals.accounts),
+            ui::count(totals.slots),
+            ui::count(totals.codes),
+            ui::count(totals.nodes)
+        ),
+        format!("took      {}", ui::time(duration)),
+    ];
+    lines.extend(verification.faults.iter().map(line));
+    lines.join("\n")
+}
+
+fn line(finding: &Finding) -> String {
+    let what = match finding.target {
+        Target::Node(place) => match place.owner {
+            None => format!("account node {:?} at path \"{}\"", place.hash, place.path),
+            Some(owner) => format!("storage node {:?} at path \"{}\" of account {owner:?}", place.hash, place.path),
+        },
+        Target::Code { owner, hash } => format!("code {hash:?} of account {owner:?}"),
+    };
+    match finding.fault {
+        None => format!("missing   {what}"),
+        Some(fault) => format!("corrupt   {what}: {fault}"),
+    }
+}

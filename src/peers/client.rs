@@ -1,0 +1,92 @@
+//! Single JSON-RPC calls to one peer, for what is asked seldom: probes and block headers.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Http, PeerUrl, TransportError};
+
+/// The largest reply to a single call: a block with its transaction hashes is far below.
+const REPLY_BYTES_MAX: usize = 8 << 20;
+
+/// A JSON-RPC error object.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, thiserror::Error)]
+#[error("error {code}: {message}")]
+pub struct RpcError {
+    /// The error code.
+    pub code: i64,
+    /// The error text.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// Why a call brought no result.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// No reply.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The peer says no.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    /// The reply is not JSON-RPC.
+    #[error("the reply to {method} is not JSON-RPC: {why}")]
+    Garbage {
+        /// The method called.
+        method: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// One peer, to be called.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: Http,
+    timeout: Duration,
+}
+
+impl Client {
+    /// A client that waits at most `timeout` for each reply.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(url: PeerUrl, timeout: Duration) -> Result<Self, TransportError> {
+        Ok(Self { http: Http::new(url)?, timeout })
+    }
+
+    /// The peer's address.
+    #[must_use]
+    pub fn url(&self) -> &PeerUrl {
+        self.http.url()
+    }
+
+    /// The connection, for batches.
+    #[must_use]
+    pub fn http(&self) -> &Http {
+        &self.http
+    }
+
+    /// Calls one method.
+    ///
+    /// # Errors
+    /// [`CallError`] when there is no result; a `null` result is [`Value::Null`].
+    pub async fn call(&self, method: &'static str, params: Value) -> Result<Value, CallError> {
+        #[derive(Deserialize)]
+        struct Reply {
+            #[serde(default)]
+            result: Value,
+            error: Option<RpcError>,
+        }
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string().into_bytes();
+        let reply = tokio::time::timeout(self.timeout, self.http.post(body, REPLY_BYTES_MAX)).await;
+        let reply = reply.map_err(|_| TransportError::TimedOut(self.timeout))??;
+        let reply: Reply = serde_json::from_slice(&reply)
+            .map_err(|error| CallError::Garbage { method, why: error.to_string() })?;
+        match reply.error {
+            Some(error) => Err(error.into()),
+            None => Ok(reply.result),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Items as JSON-RPC requests, replies as one answer for each item.
+//!
+//! The hash dialect of go-ethereum's hash-scheme database: a trie node under its hash, a code under `c` and its hash
+//! (older databases: under the bare hash).
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Ask, RpcError};
+use crate::trie::Kind;
+
+/// go-ethereum's prefix of code keys (`core/rawdb/schema.go`, `CodePrefix`).
+pub const CODE_PREFIX: u8 = b'c';
+
+/// JSON around one key in a request: `{"jsonrpc":"2.0","id":NNNN,"method":"debug_dbGet","params":["0x…"]},`.
+const CALL_BYTES: usize = 150;
+
+/// The answer to one asked item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// A hex string, as sent, with its `0x`.
+    Hex(&'a str),
+    /// `null`: some clients' way of saying absent.
+    Null,
+    /// An error object.
+    Error(RpcError),
+    /// A result that is neither.
+    Nonsense,
+    /// The reply has no element with the item's id.
+    Nothing,
+}
+
+/// The reply is no answer to the batch.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplyError {
+    /// One error for the whole batch.
+    #[error(transparent)]
+    Whole(RpcError),
+    /// Not JSON-RPC at all.
+    #[error("the reply is not JSON-RPC: {0}")]
+    Garbage(String),
+}
+
+/// A batch of `debug_dbGet` calls, one for each item, with its place in the batch as id.
+#[must_use]
+pub fn request(asks: &[Ask]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(asks.len() * CALL_BYTES + 2);
+    body.push(b'[');
+    for (id, ask) in asks.iter().enumerate() {
+        if id > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+        body.extend_from_slice(id.to_string().as_bytes());
+        body.extend_from_slice(br#","method":"debug_dbGet","params":["0x"#);
+        if ask.item.key.kind == Kind::Code && !ask.bare_code {
+            push_hex(&mut body, &[CODE_PREFIX]);
+        }
+        push_hex(&mut body, ask.item.key.hash.as_bytes());
+        body.extend_from_slice(br#""]}"#);
+    }
+    body.push(b']');
+    body
+}
+
+fn push_hex(body: &mut Vec<u8>, bytes: &[u8]) {
+    body.extend_from_slice(faster_hex::hex_string(bytes).as_bytes());
+}
+
+/// One element of a reply. Ids are echoed by the server and untrusted.
+#[derive(Deserialize)]
+struct Element<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    result: Option<&'a RawValue>,
+    error: Option<RpcError>,
+}
+
+/// Tells `"result": null` from no result.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// The answers to a batch of `asked` items, in the order they were asked. Elements may come in any order; of two with
+/// one id the first counts; elements with an id that was not asked are passed over.
+///
+/// # Errors
+/// [`ReplyError`] when the reply has no elements to match.
+pub fn answers(reply: &[u8], asked: usize) -> Result<Vec<Answer<'_>>, ReplyError> {
+    let garbage = |error: &dyn std::fmt::Display| ReplyError::Garbage(error.to_string());
+    let text = std::str::from_utf8(reply).map_err(|error| garbage(&error))?;
+    if text.trim_start().starts_with('{') {
+        let element: Element<'_> = serde_json::from_str(text).map_err(|error| garbage(&error))?;
+        let error = element.error.ok_or_else(|| garbage(&"one result for a batch"))?;
+        return Err(ReplyError::Whole(error));
+    }
+    let elements: Vec<Element<'_>> = serde_json::from_str(text).map_err(|error| garbage(&error))?;
+    let mut answers = vec![Answer::Nothing; asked];
+    for element in elements {
+        let id = element.id.and_then(|id| id.get().trim_matches('"').parse::<usize>().ok());
+        let Some(answer) = id.and_then(|id| answers.get_mut(id)) else { continue };
+        if *answer == Answer::Nothing {
+            *answer = Answer::of(element);
+        }
+    }
+    Ok(answers)
+}
+
+impl<'a> Answer<'a> {
+    fn of(element: Element<'a>) -> Self {
+        if let Some(error) = element.error {
+            return Self::Error(error);
+        }
+        let Some(result) = element.result.map(RawValue::get) else { return Self::Nonsense };
+        if result == "null" {
+            return Self::Null;
+        }
+        // A hex string has no escapes, so its raw JSON is the string itself.
+        result.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).map_or(Self::Nonsense, Self::Hex)
+    }
+}
+
+/// The bytes of a `0x`-prefixed hex string; `None` when it is not one.
+#[must_use]
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.strip_prefix("0x")?.as_bytes();
+    let mut bytes = vec![0; digits.len() / 2];
+    faster_hex::hex_decode(digits, &mut bytes).ok()?;
+    Some(bytes)
+}

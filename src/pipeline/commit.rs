@@ -1,0 +1,78 @@
+//! The commit stage: the one thread that writes to the store.
+
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::driver::Message;
+use crate::store::{Durability, Marks, Store, StoreError};
+use crate::trie::Commit;
+
+/// How often the log is synced to the disk. A loss of power loses at most this; the death of the process loses
+/// nothing that was committed. A sync costs a few milliseconds.
+const SYNC_INTERVAL: Duration = Duration::from_secs(3);
+
+/// A commit for the writer.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) commit: Commit,
+    pub(super) marks: Marks,
+    /// Sync to the disk in any case: the last commit of a run.
+    pub(super) last: bool,
+}
+
+/// The writer thread. It has at most one job waiting.
+#[derive(Debug)]
+pub(super) struct Writer {
+    jobs: SyncSender<Job>,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    pub(super) fn start(store: Arc<Store>, replies: tokio::sync::mpsc::Sender<Message>) -> std::io::Result<Self> {
+        let (jobs, queue) = sync_channel::<Job>(1);
+        let thread = std::thread::Builder::new().name("commit".into()).spawn(move || {
+            let mut synced = Instant::now();
+            while let Ok(job) = queue.recv() {
+                let due = job.last || job.commit.root_complete || synced.elapsed() >= SYNC_INTERVAL;
+                let written = write(&store, job, if due { Durability::Disk } else { Durability::Log });
+                if due {
+                    synced = Instant::now();
+                }
+                let failed = written.is_err();
+                // After a failed write nothing more may be written: what the disk holds is unknown.
+                if replies.blocking_send(Message::Committed(written)).is_err() || failed {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { jobs, thread })
+    }
+
+    /// Hands a job over; the driver sends the next only when the last is done.
+    pub(super) fn submit(&self, job: Job) -> Result<(), TrySendError<Job>> {
+        self.jobs.try_send(job)
+    }
+
+    /// Waits for the thread to end.
+    pub(super) fn stop(self) {
+        drop(self.jobs);
+        // A panic in the writer has been seen as a closed channel already.
+        let _ = self.thread.join();
+    }
+}
+
+/// A commit that is in the store.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) commit: Commit,
+}
+
+fn write(store: &Store, mut job: Job, durability: Durability) -> Result<Written, StoreError> {
+    store.commit(&job.commit, &job.marks, durability)?;
+    // Only the ids and numbers go back.
+    job.commit.stage.iter_mut().for_each(|(_, bytes)| *bytes = Vec::new());
+    job.commit.complete.iter_mut().for_each(|complete| complete.bytes = None);
+    Ok(Written { commit: job.commit })
+}

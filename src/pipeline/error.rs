@@ -1,0 +1,60 @@
+//! Why a sync ends without a complete state.
+
+use crate::peers::Unavailable;
+use crate::store::StoreError;
+use crate::trie::{Item, NodeError, ScheduleError};
+use primitive_types::H256;
+
+/// Why a sync ends without a complete state. Whatever it is, all that was committed stays and the next run resumes.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyncError {
+    /// Every peer was asked for an item, again and again, and none has it.
+    #[error("no peer has the {item} of state {root:?}: {answers}")]
+    Unavailable {
+        /// The item.
+        item: Box<Item>,
+        /// The state it belongs to.
+        root: H256,
+        /// What each peer said, and when.
+        answers: String,
+    },
+    /// No peer can be asked any more.
+    #[error("no peer is left: {reasons}")]
+    NoPeers {
+        /// For each peer, why.
+        reasons: String,
+    },
+    /// The peers deliver a state that breaks the trie's rules although every hash is right: the root itself is bad.
+    #[error("state {root:?} is malformed: {what}")]
+    Malformed {
+        /// The state.
+        root: H256,
+        /// The node and the rule it breaks.
+        what: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The sync contradicts itself, which is a bug.
+    #[error("internal contradiction, please report it: {0}")]
+    Contradiction(String),
+}
+
+impl SyncError {
+    pub(super) fn malformed(root: H256, item: &Item, rule: &NodeError) -> Self {
+        Self::Malformed { root, what: format!("{item}: {rule}") }
+    }
+
+    pub(super) fn unschedulable(root: H256, error: &ScheduleError) -> Self {
+        Self::Malformed { root, what: error.to_string() }
+    }
+
+    pub(super) fn unavailable(root: H256, lost: Unavailable, name: impl Fn(usize) -> String) -> Self {
+        let said = |(peer, answer, ago): (usize, &'static str, std::time::Duration)| {
+            format!("{} said \"{answer}\" {:.1} s ago", name(peer), ago.as_secs_f64())
+        };
+        let answers = lost.answers.into_iter().map(said).collect::<Vec<_>>().join("; ");
+        Self::Unavailable { item: Box::new(lost.item), root, answers }
+    }
+}

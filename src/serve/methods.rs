@@ -1,0 +1,85 @@
+//! The methods.
+
+use serde_json::value::RawValue;
+
+use super::block::{BlockId, push_block};
+use super::key::DbKey;
+use super::params::{Params, invalid};
+use super::reply::{Refusal, push_data, push_quantity, push_text};
+use super::{KnownBlock, Source};
+
+/// What geth says of a missing key; the name is that of its database engine.
+const NOT_FOUND: &str = "pebble: not found";
+
+/// The namespaces served, with geth's version of each.
+const MODULES: &[u8] = br#"{"debug":"1.0","eth":"1.0","net":"1.0","rpc":"1.0","web3":"1.0"}"#;
+
+/// Runs one method over `source` and writes its result. Returns whether the result is a value of the database.
+pub(super) fn call(
+    source: &dyn Source,
+    method: &str,
+    params: Option<&RawValue>,
+    out: &mut Vec<u8>,
+) -> Result<bool, Refusal> {
+    match method {
+        "debug_dbGet" => return db_get(source, &Params::read(params, 1)?, out).map(|()| true),
+        "debug_getRawHeader" => get_raw_header(source, &Params::read(params, 1)?, out)?,
+        // The second parameter chooses how transactions are told, of which there are none.
+        "eth_getBlockByNumber" => {
+            let id = BlockId::number(&Params::read(params, 2)?.text(0)?);
+            get_block(source, id.ok_or_else(|| invalid(0, "a block number or tag"))?, out)?;
+        }
+        "eth_getBlockByHash" => {
+            let id = BlockId::hash(&Params::read(params, 2)?.text(0)?);
+            get_block(source, id.ok_or_else(|| invalid(0, "a block hash"))?, out)?;
+        }
+        "eth_chainId" | "net_version" | "web3_clientVersion" | "rpc_modules" => {
+            Params::read(params, 0)?;
+            about(source, method, out)?;
+        }
+        _ => return Err(Refusal::no_method(method)),
+    }
+    Ok(false)
+}
+
+/// A raw read of a database: geth's `internal/ethapi/dbapi.go`, `DbGet`.
+fn db_get(source: &dyn Source, params: &Params<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    let key = DbKey::parse(&params.text(0)?).map_err(Refusal::failed)?;
+    let value = key.value(source)?.ok_or_else(|| Refusal::failed(NOT_FOUND))?;
+    push_data(out, &value);
+    Ok(())
+}
+
+/// A header's RLP. As in geth, an unknown number is an empty result and an unknown hash an error.
+fn get_raw_header(source: &dyn Source, params: &Params<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    let id = BlockId::any(params.required(0)?).ok_or_else(|| invalid(0, "a block number, tag or hash"))?;
+    let header = id.find(source)?.and_then(|block| block.header);
+    match (header, id) {
+        (Some(header), _) => push_data(out, &header),
+        (None, BlockId::Hash(hash)) => return Err(Refusal::failed(format!("header #{hash:?} not found"))),
+        (None, _) => push_data(out, &[]),
+    }
+    Ok(())
+}
+
+fn get_block(source: &dyn Source, id: BlockId, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    match id.find(source)? {
+        Some(block) => push_block(out, &block),
+        None => {
+            out.extend_from_slice(b"null");
+            Ok(())
+        }
+    }
+}
+
+/// The methods without parameters, which tell what the peer is.
+fn about(source: &dyn Source, method: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    let chain_id = || source.chain_id()?.ok_or_else(|| Refusal::failed("the chain id is not known"));
+    match method {
+        "eth_chainId" => push_quantity(out, chain_id()?),
+        "net_version" => push_text(out, &chain_id()?.to_string()),
+        "rpc_modules" => out.extend_from_slice(MODULES),
+        _ => push_text(out, concat!("statesync/v", env!("CARGO_PKG_VERSION"))),
+    }
+    Ok(())
+}

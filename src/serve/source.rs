@@ -1,0 +1,98 @@
+//! What a server reads from.
+
+use std::borrow::Cow;
+use std::error::Error;
+
+use primitive_types::H256;
+
+use crate::peers::wire::unhex;
+use crate::store::{RootRecord, RootState, Store, StoreError};
+
+/// A state, or several, and the blocks they belong to. Reads may block; they are made on threads for that.
+pub trait Source: Send + Sync + 'static {
+    /// The RLP of the trie node with this hash, if it is there.
+    ///
+    /// # Errors
+    /// When the source cannot tell.
+    fn node(&self, hash: &H256) -> Result<Option<Cow<'_, [u8]>>, SourceError>;
+
+    /// The code with this hash, if it is there.
+    ///
+    /// # Errors
+    /// When the source cannot tell.
+    fn code(&self, hash: &H256) -> Result<Option<Cow<'_, [u8]>>, SourceError>;
+
+    /// The chain id, if it is known.
+    ///
+    /// # Errors
+    /// When the source cannot tell.
+    fn chain_id(&self) -> Result<Option<u64>, SourceError>;
+
+    /// The blocks whose whole state is there, in any order. They are few: one for each synced root.
+    ///
+    /// # Errors
+    /// When the source cannot tell.
+    fn blocks(&self) -> Result<Vec<KnownBlock>, SourceError>;
+}
+
+/// A block whose state a [`Source`] has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownBlock {
+    /// The block number.
+    pub number: u64,
+    /// The block hash.
+    pub hash: H256,
+    /// The root of the state after the block.
+    pub state_root: H256,
+    /// The header's RLP, where it is known.
+    pub header: Option<Vec<u8>>,
+}
+
+/// A source could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct SourceError(Box<dyn Error + Send + Sync>);
+
+impl SourceError {
+    /// Wraps the source's own error.
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<StoreError> for SourceError {
+    fn from(error: StoreError) -> Self {
+        Self::new(error)
+    }
+}
+
+// One read for each key: of present keys, a sorted batch is hardly cheaper (measured: 7.3 against 8.7 us a key).
+impl Source for Store {
+    fn node(&self, hash: &H256) -> Result<Option<Cow<'_, [u8]>>, SourceError> {
+        Ok(Self::node(self, hash)?.map(Cow::Owned))
+    }
+
+    fn code(&self, hash: &H256) -> Result<Option<Cow<'_, [u8]>>, SourceError> {
+        Ok(Self::code(self, hash)?.map(Cow::Owned))
+    }
+
+    fn chain_id(&self) -> Result<Option<u64>, SourceError> {
+        Ok(Self::chain_id(self)?)
+    }
+
+    fn blocks(&self) -> Result<Vec<KnownBlock>, SourceError> {
+        let complete = self.roots()?.into_iter().filter(|record| record.state == RootState::Complete);
+        complete.filter_map(known_block).collect()
+    }
+}
+
+/// The block of a root's record, if the record has one.
+fn known_block(record: RootRecord) -> Option<Result<KnownBlock, SourceError>> {
+    let RootRecord { root, block, .. } = record;
+    let block = block?;
+    let header = match block.header.as_deref().map(unhex) {
+        Some(None) => return Some(Err(SourceError::new(format!("the header stored for root {root:?} is not hex")))),
+        header => header.flatten(),
+    };
+    Some(Ok(KnownBlock { number: block.number, hash: block.hash, state_root: root, header }))
+}

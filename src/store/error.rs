@@ -1,0 +1,60 @@
+//! What can go wrong with a store.
+
+use std::path::PathBuf;
+
+/// Why a store cannot be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no store in the directory.
+    #[error("no store in {}", dir.display())]
+    Absent {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The directory holds other files, which are left alone.
+    #[error("{} is not empty and holds no store", dir.display())]
+    NotAStore {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// Another process has the store open.
+    #[error("the store in {} is in use by another process", dir.display())]
+    Locked {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A database of another program, or of a version that this one does not know.
+    #[error("the database in {} has {found}, this program reads format {}", dir.display(), super::FORMAT_VERSION)]
+    OtherFormat {
+        /// The directory.
+        dir: PathBuf,
+        /// What was found instead.
+        found: String,
+    },
+    /// The store belongs to another chain.
+    #[error("the store belongs to chain {stored}, the peers serve chain {wanted}")]
+    OtherChain {
+        /// The chain id pinned in the store.
+        stored: u64,
+        /// The chain id asked for.
+        wanted: u64,
+    },
+    /// A value does not say what its key or its format promises.
+    #[error("the store is corrupt: {what}")]
+    Corrupt {
+        /// Which value, and what is wrong with it.
+        what: String,
+    },
+    /// The directory or a file in it cannot be used.
+    #[error("cannot use {}: {source}", path.display())]
+    Io {
+        /// The directory or file.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(#[from] rocksdb::Error),
+}

@@ -1,0 +1,28 @@
+//! Families and keys. `docs/STORE-FORMAT.md` describes the same to the byte.
+
+use primitive_types::H256;
+
+/// The format this program writes and the only one it reads; a change of meaning of any key or value raises it.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// hash → RLP of a node whose whole subtree is present.
+pub(super) const NODES: &str = "nodes";
+/// hash → code.
+pub(super) const CODES: &str = "codes";
+/// hash → RLP of a verified node whose subtree is not complete.
+pub(super) const STAGING: &str = "staging";
+/// Format version, chain id, checkpoint, one record for each root.
+pub(super) const META: &str = "meta";
+
+/// → format version, 4 bytes big-endian.
+pub(super) const KEY_FORMAT: &[u8] = b"format";
+/// → chain id, 8 bytes big-endian; absent until a chain is known.
+pub(super) const KEY_CHAIN_ID: &[u8] = b"chain_id";
+/// → JSON of the [`Checkpoint`](super::Checkpoint).
+pub(super) const KEY_CHECKPOINT: &[u8] = b"checkpoint";
+/// followed by a root's 32 bytes → JSON of its [`RootRecord`](super::RootRecord).
+pub(super) const PREFIX_ROOT: &[u8] = b"root/";
+
+pub(super) fn root_key(root: &H256) -> Vec<u8> {
+    [PREFIX_ROOT, root.as_bytes()].concat()
+}

@@ -1,0 +1,94 @@
+//! The records of the `meta` family. They are JSON: few, small, readable with any tool, and open to new fields.
+
+use primitive_types::H256;
+use serde::{Deserialize, Serialize};
+
+use crate::trie::Counts;
+
+/// Where the running or last sync stands; written in the batch that makes it true.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The root being synced, or last synced.
+    #[serde(with = "hash")]
+    pub root: H256,
+    /// What all runs for this root have fetched and stored so far.
+    pub counts: Counts,
+    /// The complete share of the account key space, 0 to 1.
+    pub progress: f64,
+}
+
+/// One root that this store holds or is filling.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootRecord {
+    /// The state root.
+    #[serde(with = "hash")]
+    pub root: H256,
+    /// The block it belongs to, where the sync was asked for a block.
+    #[serde(default)]
+    pub block: Option<Block>,
+    /// Whether all of it is there.
+    pub state: RootState,
+    /// What the state holds; known once it has been counted by a walk or by an import.
+    #[serde(default)]
+    pub totals: Option<Totals>,
+}
+
+/// Whether a root's state is all there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RootState {
+    /// A sync to it has begun.
+    Syncing,
+    /// Every node and code below it is in the store.
+    Complete,
+}
+
+/// A block whose header is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// The block number.
+    pub number: u64,
+    /// The block hash.
+    #[serde(with = "hash")]
+    pub hash: H256,
+    /// The header's RLP as 0x-prefixed hex, where a peer had it; its keccak-256 is the block hash.
+    #[serde(default)]
+    pub header: Option<String>,
+}
+
+/// What a state holds. Nodes and codes are distinct by hash; accounts and slots are the state's own leaves, a shared
+/// storage trie counted once for each account that holds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Accounts.
+    pub accounts: u64,
+    /// Storage slots.
+    pub slots: u64,
+    /// Distinct codes.
+    pub codes: u64,
+    /// Distinct nodes.
+    pub nodes: u64,
+}
+
+impl RootRecord {
+    /// A record for a sync that begins.
+    #[must_use]
+    pub fn syncing(root: H256, block: Option<Block>) -> Self {
+        Self { root, block, state: RootState::Syncing, totals: None }
+    }
+}
+
+/// Hashes as 0x-prefixed hex.
+pub(crate) mod hash {
+    use primitive_types::H256;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+    pub(crate) fn serialize<S: Serializer>(hash: &H256, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{hash:?}"))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<H256, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}

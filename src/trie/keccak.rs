@@ -1,0 +1,38 @@
+//! Keccak-256, the hash that names every node and code.
+
+use primitive_types::H256;
+use sha3::{Digest, Keccak256};
+
+/// Root of a trie without leaves: keccak256 of the RLP empty string `0x80`
+/// (yellow paper, appendix D).
+pub const EMPTY_ROOT: H256 = H256([
+    0x56, 0xe8, 0x1f, 0x17, 0x1b, 0xcc, 0x55, 0xa6, 0xff, 0x83, 0x45, 0xe6, 0x92, 0xc0, 0xf8, 0x6e, 0x5b, 0x48, 0xe0,
+    0x1b, 0x99, 0x6c, 0xad, 0xc0, 0x01, 0x62, 0x2f, 0xb5, 0xe3, 0x63, 0xb4, 0x21,
+]);
+
+/// Code hash of an account without code: keccak256 of no bytes (yellow paper, section 4.1).
+pub const EMPTY_CODE_HASH: H256 = H256([
+    0xc5, 0xd2, 0x46, 0x01, 0x86, 0xf7, 0x23, 0x3c, 0x92, 0x7e, 0x7d, 0xb2, 0xdc, 0xc7, 0x03, 0xc0, 0xe5, 0x00, 0xb6,
+    0x53, 0xca, 0x82, 0x27, 0x3b, 0x7b, 0xfa, 0xd8, 0x04, 0x5d, 0x85, 0xa4, 0x70,
+]);
+
+/// Keccak-256 of `bytes`, with the original padding Ethereum uses (not the later SHA3-256).
+#[must_use]
+pub fn keccak256(bytes: &[u8]) -> H256 {
+    H256(Keccak256::digest(bytes).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_empty_root_is_the_hash_of_the_empty_string_in_rlp() {
+        assert_eq!(keccak256(&[0x80]), EMPTY_ROOT);
+    }
+
+    #[test]
+    fn the_empty_code_hash_is_the_hash_of_nothing() {
+        assert_eq!(keccak256(&[]), EMPTY_CODE_HASH);
+    }
+}

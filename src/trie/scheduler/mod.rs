@@ -1,0 +1,494 @@
+//! Which nodes and codes of a state are still needed, in which order, and when a subtree is complete.
+//!
+//! Pure: no I/O, no clock, no threads. The caller carries answers between the scheduler, the peers and the store:
+//!
+//! ```text
+//! lookups ─▶ does the store hold it? ─▶ resolve (present | absent)   or process (found in staging)
+//! missing ─▶ ask a peer ──────────────▶ process (verified)
+//! commit  ─▶ write to the store ──────▶ committed
+//! ```
+//!
+//! It works like go-ethereum's `trie.Sync` (requests with dependency counts, deepest first), with two differences:
+//! whether the store holds a child is asked before the child is wanted and outside the scheduler, and what is verified
+//! but not complete is handed over for staging at each commit, so that no download is lost.
+
+mod key_space;
+mod queue;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use primitive_types::H256;
+
+use self::queue::LevelQueue;
+use self::table::{Id, Request, State, Table};
+use super::{Account, EMPTY_ROOT, Item, Key, Kind, Leaf, Links, Nibbles, NodeError, Origin, Verified};
+
+/// Memory of one request in bytes: its table entry, its key in the index, its queue entry, its parents; rounded up.
+const REQUEST_BYTES: usize = 384;
+
+/// What may be handed out over the byte budget while nothing is being fetched. Deepest first, a few requests finish
+/// subtrees and so free memory; none at all would be a deadlock.
+const TRICKLE: usize = 64;
+
+/// The scheduler of one state root.
+#[derive(Debug)]
+pub struct Scheduler {
+    root: H256,
+    table: Table,
+    /// Requests nobody has looked up in the store yet; last in, first out keeps the walk narrow.
+    unknown: Vec<Id>,
+    wanted: LevelQueue,
+    fetching: usize,
+    /// Verified since the last commit, complete or not.
+    fresh: Vec<Id>,
+    /// Complete since the last commit, children before parents.
+    complete: Vec<Id>,
+    root_state: RootState,
+    done_share: u64,
+    held_bytes: usize,
+    byte_budget: usize,
+    counts: Counts,
+}
+
+/// How far the root is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RootState {
+    Incomplete,
+    Complete,
+    /// Complete, and a commit says so.
+    Committed,
+}
+
+/// What a scheduler has added and reused so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Counts {
+    /// Account leaves in the fetched nodes.
+    pub accounts: u64,
+    /// Storage leaves in the fetched nodes; a shared storage trie is fetched once and counts once.
+    pub slots: u64,
+    /// Codes fetched from peers.
+    pub codes: u64,
+    /// Nodes fetched from peers.
+    pub nodes: u64,
+    /// Bytes of the fetched nodes and codes.
+    pub bytes: u64,
+    /// Subtrees that were present, counted at their root node, where the walk stopped.
+    pub nodes_reused: u64,
+    /// Codes that were present.
+    pub codes_reused: u64,
+    /// Nodes taken from staging.
+    pub nodes_staged: u64,
+}
+
+impl Counts {
+    fn add(&mut self, node: &Verified) {
+        if node.origin == Origin::Staging {
+            self.nodes_staged += 1;
+            return;
+        }
+        self.bytes += node.bytes.len() as u64;
+        let leaves = node.links.leaves.len() as u64;
+        match node.item.key.kind {
+            Kind::Code => self.codes += 1,
+            Kind::AccountNode => (self.nodes, self.accounts) = (self.nodes + 1, self.accounts + leaves),
+            Kind::StorageNode => (self.nodes, self.slots) = (self.nodes + 1, self.slots + leaves),
+        }
+    }
+}
+
+impl std::ops::Add for Counts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            accounts: self.accounts + other.accounts,
+            slots: self.slots + other.slots,
+            codes: self.codes + other.codes,
+            nodes: self.nodes + other.nodes,
+            bytes: self.bytes + other.bytes,
+            nodes_reused: self.nodes_reused + other.nodes_reused,
+            codes_reused: self.codes_reused + other.codes_reused,
+            nodes_staged: self.nodes_staged + other.nodes_staged,
+        }
+    }
+}
+
+/// What became of a verified node or code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processed {
+    /// It was wanted; its children are scheduled.
+    Accepted,
+    /// It is known already: a second copy.
+    Duplicate,
+    /// This root does not want it, or does not yet.
+    Unwanted,
+}
+
+/// What one commit has to write, in one atomic batch.
+#[derive(Debug, Default)]
+pub struct Commit {
+    /// Nodes and codes that are complete with all that is below them, children before parents.
+    pub complete: Vec<Complete>,
+    /// Verified nodes that still wait for something below them: hash and RLP.
+    pub stage: Vec<(H256, Vec<u8>)>,
+    /// Whether the root is complete, and so the whole state.
+    pub root_complete: bool,
+    /// The counters, true of exactly what has been handed over up to this commit.
+    pub counts: Counts,
+    /// To be given to [`Scheduler::committed`] once all of it is written.
+    pub done: Done,
+}
+
+/// The requests that a commit completes.
+#[derive(Debug, Default)]
+pub struct Done(Vec<Id>);
+
+/// A complete node or code.
+#[derive(Debug)]
+pub struct Complete {
+    /// What it is.
+    pub key: Key,
+    /// Its bytes; `None` when an earlier commit has put them into staging.
+    pub bytes: Option<Vec<u8>>,
+    /// Whether staging may hold its bytes, which then have to be removed there.
+    pub staged: bool,
+}
+
+impl Commit {
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.complete.is_empty() && self.stage.is_empty() && !self.root_complete
+    }
+}
+
+/// The state cannot be synced, whoever serves it.
+#[derive(Debug, thiserror::Error)]
+pub enum ScheduleError {
+    /// A node is valid where it was asked for and not where this root has it.
+    #[error("{item} is malformed: {source}")]
+    Malformed {
+        /// The node.
+        item: Box<Item>,
+        /// The rule it breaks.
+        source: NodeError,
+    },
+    /// A subtree's leaves are 64 nibbles from the root, so no subtree can be right at two depths.
+    #[error("{item} is also referred to at depth {depth}: no valid trie holds one node at two depths")]
+    TwoDepths {
+        /// The node, where it was first met.
+        item: Box<Item>,
+        /// The other depth, in nibbles.
+        depth: usize,
+    },
+}
+
+impl Scheduler {
+    /// A scheduler for the state at `root` that hands out nothing more while it holds over `byte_budget` bytes.
+    #[must_use]
+    pub fn new(root: H256, byte_budget: usize) -> Self {
+        let mut scheduler = Self {
+            root,
+            table: Table::default(),
+            unknown: Vec::new(),
+            wanted: LevelQueue::new(),
+            fetching: 0,
+            fresh: Vec::new(),
+            complete: Vec::new(),
+            root_state: RootState::Incomplete,
+            done_share: 0,
+            held_bytes: 0,
+            byte_budget,
+            counts: Counts::default(),
+        };
+        if root == EMPTY_ROOT {
+            scheduler.root_state = RootState::Complete;
+            scheduler.done_share = key_space::WHOLE;
+        } else {
+            scheduler.insert(Item::root(root), None);
+        }
+        scheduler
+    }
+
+    /// The root it is for.
+    #[must_use]
+    pub fn root(&self) -> H256 {
+        self.root
+    }
+
+    /// Up to `max` items whose presence in the store has to be looked up; each is to be answered by
+    /// [`resolve`](Self::resolve), or by [`process`](Self::process) with the bytes found in staging.
+    pub fn lookups(&mut self, max: usize) -> Vec<Item> {
+        let mut items = Vec::with_capacity(max.min(self.unknown.len()));
+        while items.len() < max {
+            let Some(id) = self.unknown.pop() else { break };
+            if let Some(request) = self.table.get_mut(id).filter(|request| request.state == State::Unknown) {
+                request.state = State::LookingUp;
+                items.push(request.item);
+            }
+        }
+        items
+    }
+
+    /// The store's answer to a look-up: whether it holds the item, and with it (presence means completeness) all that
+    /// is below. `stale_staging` says that staging holds an unusable row of that hash, to go when the item completes.
+    pub fn resolve(&mut self, key: &Key, present: bool, stale_staging: bool) {
+        let Some(id) = self.table.find(key) else { return };
+        let Some(request) = self.table.get_mut(id).filter(|request| request.state == State::LookingUp) else { return };
+        if !present {
+            request.staged = stale_staging;
+            request.state = State::Wanted;
+            self.wanted.push(&request.item, id);
+            return;
+        }
+        let Some(request) = self.table.remove(id) else { return };
+        match key.kind {
+            Kind::Code => self.counts.codes_reused += 1,
+            Kind::AccountNode | Kind::StorageNode => self.counts.nodes_reused += 1,
+        }
+        self.done_share += share_of(&request.item, share_at(&request.item), request.parents.len());
+        self.release(request.parents);
+    }
+
+    /// Up to `max` items to fetch, deepest level first and in path order inside a level. Nothing while the byte
+    /// budget is exceeded, but for a trickle when little else is on its way.
+    pub fn missing(&mut self, max: usize) -> Vec<Item> {
+        let within_budget = self.memory_bytes() < self.byte_budget;
+        let max = if within_budget { max } else { max.min(TRICKLE.saturating_sub(self.fetching)) };
+        let mut items = Vec::new();
+        while items.len() < max {
+            let Some(id) = self.wanted.pop() else { break };
+            if let Some(request) = self.table.get_mut(id).filter(|request| request.state == State::Wanted) {
+                request.state = State::Fetching;
+                self.fetching += 1;
+                items.push(request.item);
+            }
+        }
+        items
+    }
+
+    /// Whether an item that was handed out is still to be fetched.
+    #[must_use]
+    pub fn is_fetching(&self, key: &Key) -> bool {
+        let request = self.table.find(key).and_then(|id| self.table.get(id));
+        request.is_some_and(|request| request.state == State::Fetching)
+    }
+
+    /// Takes a verified node or code, schedules what it refers to, and completes what it completes.
+    ///
+    /// # Errors
+    /// [`ScheduleError`] when the state itself is malformed.
+    pub fn process(&mut self, node: Verified) -> Result<Processed, ScheduleError> {
+        let Some(id) = self.table.find(&node.item.key) else { return Ok(Processed::Unwanted) };
+        let Some(request) = self.table.get_mut(id) else { return Ok(Processed::Unwanted) };
+        match request.state {
+            State::Verified | State::Complete => return Ok(Processed::Duplicate),
+            State::Fetching => self.fetching -= 1,
+            State::Unknown | State::LookingUp | State::Wanted => {}
+        }
+        let item = request.item;
+        let node = node.moved_to(item).map_err(|source| ScheduleError::Malformed { item: Box::new(item), source })?;
+        request.state = State::Verified;
+        request.share = share_at(&item);
+        self.counts.add(&node);
+        if node.origin == Origin::Staging {
+            // Its bytes stay in staging; the commit that completes it takes them from there.
+            request.staged = true;
+        } else {
+            self.held_bytes += node.bytes.len();
+            request.bytes = Some(node.bytes);
+            self.fresh.push(id);
+        }
+        self.add_links(id, &item, &node.links)?;
+        self.finish(id);
+        Ok(Processed::Accepted)
+    }
+
+    /// What has to be written now: everything verified since the last commit, complete or to be staged.
+    #[must_use]
+    pub fn commit(&mut self) -> Commit {
+        let mut commit = Commit { counts: self.counts, done: Done(std::mem::take(&mut self.complete)), ..Commit::default() };
+        for id in std::mem::take(&mut self.fresh) {
+            let Some(request) = self.table.get_mut(id).filter(|request| request.state == State::Verified) else {
+                continue;
+            };
+            if let Some(bytes) = request.bytes.take() {
+                commit.stage.push((request.item.key.hash, bytes));
+                request.staged = true;
+            }
+        }
+        for id in &commit.done.0 {
+            let Some(request) = self.table.get_mut(*id) else { continue };
+            let (key, bytes, staged) = (request.item.key, request.bytes.take(), request.staged);
+            commit.complete.push(Complete { key, bytes, staged });
+        }
+        self.held_bytes = 0;
+        if self.root_state == RootState::Complete {
+            self.root_state = RootState::Committed;
+            commit.root_complete = true;
+        }
+        commit
+    }
+
+    /// Forgets what a commit has made durable: from now on the store answers for it.
+    pub fn committed(&mut self, done: Done) {
+        for id in done.0 {
+            self.table.remove(id);
+        }
+    }
+
+    /// Whether the root is complete and no commit says so yet.
+    #[must_use]
+    pub fn is_root_complete(&self) -> bool {
+        self.root_state == RootState::Complete
+    }
+
+    /// Whether the root is complete and a commit that says so has been handed out.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.root_state == RootState::Committed
+    }
+
+    /// Requests that are not complete. Zero once the root is complete and committed; anything else is a bug.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Items handed out and not processed yet.
+    #[must_use]
+    pub fn fetching(&self) -> usize {
+        self.fetching
+    }
+
+    /// Nodes and codes verified since the last commit.
+    #[must_use]
+    pub fn uncommitted(&self) -> usize {
+        self.fresh.len().max(self.complete.len())
+    }
+
+    /// Memory held, in bytes: requests and the bytes of what is verified and not committed.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.table.len() * REQUEST_BYTES + self.held_bytes
+    }
+
+    /// The complete share of the account key space, from 0 to 1. It never rounds up to 1.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a share for display; the sum itself is exact")]
+    pub fn progress(&self) -> f64 {
+        if self.done_share == key_space::WHOLE {
+            return 1.0;
+        }
+        // A double has 53 bits: dropping the lowest keeps anything short of the whole below 1.
+        (self.done_share >> 8) as f64 / (key_space::WHOLE >> 8) as f64
+    }
+
+    /// The counters so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Makes `parent` wait for the storage trie of one of its account leaves. The empty trie needs nothing.
+    fn add_sub_trie(&mut self, parent: Id, owner: H256, account: &Account) -> Result<(), ScheduleError> {
+        if !account.has_storage() {
+            return Ok(());
+        }
+        let key = Key { kind: Kind::StorageNode, hash: account.storage_root };
+        self.add_dependency(parent, Item { key, owner, path: Nibbles::EMPTY, after_extension: false })
+    }
+
+    /// Makes `parent` wait for the code of one of its account leaves. An account without code needs nothing.
+    fn add_code(&mut self, parent: Id, owner: H256, account: &Account) -> Result<(), ScheduleError> {
+        if !account.has_code() {
+            return Ok(());
+        }
+        let key = Key { kind: Kind::Code, hash: account.code_hash };
+        self.add_dependency(parent, Item { key, owner, path: Nibbles::EMPTY, after_extension: false })
+    }
+
+    fn add_links(&mut self, id: Id, item: &Item, links: &Links) -> Result<(), ScheduleError> {
+        let mut children_share = 0;
+        for child in &links.children {
+            let key = Key { kind: item.key.kind, hash: child.hash };
+            let child = Item { key, owner: item.owner, path: child.path, after_extension: child.after_extension };
+            children_share += share_at(&child);
+            self.add_dependency(id, child)?;
+        }
+        for leaf in &links.leaves {
+            if let Leaf::Account { key, account } = leaf {
+                self.add_sub_trie(id, *key, account)?;
+                self.add_code(id, *key, account)?;
+            }
+        }
+        if let Some(request) = self.table.get_mut(id) {
+            request.share -= children_share;
+        }
+        Ok(())
+    }
+
+    /// Makes `parent` wait for `child`, which is requested unless it is already.
+    fn add_dependency(&mut self, parent: Id, child: Item) -> Result<(), ScheduleError> {
+        match self.table.find(&child.key).and_then(|id| self.table.get_mut(id)) {
+            None => self.insert(child, Some(parent)),
+            Some(request) if request.item.path.len() != child.path.len() => {
+                return Err(ScheduleError::TwoDepths { item: Box::new(request.item), depth: child.path.len() });
+            }
+            Some(request) if request.state == State::Complete => {
+                self.done_share += share_at(&child);
+                return Ok(());
+            }
+            Some(request) => {
+                request.item.after_extension |= child.after_extension;
+                request.parents.push(parent);
+            }
+        }
+        if let Some(request) = self.table.get_mut(parent) {
+            request.waits_for += 1;
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, item: Item, parent: Option<Id>) {
+        let id = self.table.insert(Request::new(item, parent));
+        self.unknown.push(id);
+    }
+
+    /// One reference less to wait for, for each mention of a parent; completion climbs.
+    fn release(&mut self, parents: Vec<Id>) {
+        if parents.is_empty() {
+            self.root_state = RootState::Complete;
+        }
+        for id in parents {
+            if let Some(request) = self.table.get_mut(id) {
+                request.waits_for -= 1;
+            }
+            self.finish(id);
+        }
+    }
+
+    /// Completes a verified request that waits for nothing. The climb recurses at most once for each level.
+    fn finish(&mut self, id: Id) {
+        let Some(request) = self.table.get_mut(id) else { return };
+        if request.state != State::Verified || request.waits_for > 0 {
+            return;
+        }
+        request.state = State::Complete;
+        let parents = std::mem::take(&mut request.parents);
+        self.done_share += share_of(&request.item, request.share, parents.len());
+        self.complete.push(id);
+        self.release(parents);
+    }
+}
+
+/// The share of the key space below an item's place; storage and code are their account's part.
+fn share_at(item: &Item) -> u64 {
+    if item.key.kind == Kind::AccountNode { key_space::share(item.path.len()) } else { 0 }
+}
+
+/// The share that completes with an item: its own once, and the whole subtree again for every further reference.
+fn share_of(item: &Item, own: u64, references: usize) -> u64 {
+    own + share_at(item) * (references.max(1) as u64 - 1)
+}

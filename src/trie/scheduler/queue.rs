@@ -1,0 +1,44 @@
+//! Wanted items, one queue for each level of the walk.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use primitive_types::H256;
+
+use super::table::Id;
+use crate::trie::{Item, Nibbles};
+
+/// One queue for each level, taken from the deepest level that holds anything and in path order inside it.
+///
+/// Deepest first bounds memory: subtrees are finished before new ones are opened. Path order lets the serving disk
+/// read neighbours together. Entries may be stale (the item came by another way); whoever takes one checks.
+#[derive(Debug)]
+pub(super) struct LevelQueue {
+    levels: Vec<BinaryHeap<Reverse<Entry>>>,
+}
+
+/// Ordered by place first, so that a level is taken in path order; the owner orders storage tries and codes.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    owner: H256,
+    path: Nibbles,
+    id: Id,
+}
+
+impl LevelQueue {
+    pub(super) fn new() -> Self {
+        Self { levels: (0..Item::LEVELS).map(|_| BinaryHeap::new()).collect() }
+    }
+
+    pub(super) fn push(&mut self, item: &Item, id: Id) {
+        if let Some(level) = self.levels.get_mut(item.level()) {
+            level.push(Reverse(Entry { owner: item.owner, path: item.path, id }));
+        }
+    }
+
+    /// The next entry: deepest level, lowest path.
+    pub(super) fn pop(&mut self) -> Option<Id> {
+        let level = self.levels.iter_mut().rev().find(|level| !level.is_empty())?;
+        level.pop().map(|Reverse(entry)| entry.id)
+    }
+}

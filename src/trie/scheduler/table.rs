@@ -1,0 +1,108 @@
+//! The table of requests: what is wanted, who waits for it, and how far it is.
+
+use std::collections::HashMap;
+
+use crate::trie::{Item, Key};
+
+/// A request's place in the table. Places are reused; the generation tells a new tenant from an old one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Id {
+    place: u32,
+    generation: u32,
+}
+
+/// One wanted node or code.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) item: Item,
+    pub(super) state: State,
+    /// Its bytes, from verification to the next commit, which hands them to the store.
+    pub(super) bytes: Option<Vec<u8>>,
+    /// The requests that wait for this one, with a repeat for each reference: a branch with two equal children
+    /// waits twice. Empty for the root.
+    pub(super) parents: Vec<Id>,
+    /// References of its node that are not complete yet.
+    pub(super) waits_for: u32,
+    /// Part of the key space that is done when this request is, beyond what its children account for.
+    pub(super) share: u64,
+    /// Whether staging holds its bytes, so that completion has to remove them there.
+    pub(super) staged: bool,
+}
+
+/// How far a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Nobody has looked yet whether the store holds it.
+    Unknown,
+    /// The store is being asked.
+    LookingUp,
+    /// The store lacks it; it waits in its level's queue.
+    Wanted,
+    /// Handed out to be fetched.
+    Fetching,
+    /// Its bytes are verified; something below it is not complete.
+    Verified,
+    /// Complete and on its way to the store.
+    Complete,
+}
+
+/// Requests by place and by key.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    places: Vec<(u32, Option<Request>)>,
+    free: Vec<u32>,
+    by_key: HashMap<Key, Id>,
+}
+
+impl Request {
+    pub(super) fn new(item: Item, parent: Option<Id>) -> Self {
+        let parents = parent.into_iter().collect();
+        Self { item, state: State::Unknown, bytes: None, parents, waits_for: 0, share: 0, staged: false }
+    }
+}
+
+impl Table {
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    pub(super) fn find(&self, key: &Key) -> Option<Id> {
+        self.by_key.get(key).copied()
+    }
+
+    pub(super) fn get(&self, id: Id) -> Option<&Request> {
+        self.places.get(id.place as usize).filter(|(generation, _)| *generation == id.generation)?.1.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, id: Id) -> Option<&mut Request> {
+        self.places.get_mut(id.place as usize).filter(|(generation, _)| *generation == id.generation)?.1.as_mut()
+    }
+
+    pub(super) fn insert(&mut self, request: Request) -> Id {
+        let key = request.item.key;
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push((0, None));
+            // The byte budget keeps the table far below 2^32 requests (some 900 GB of them).
+            u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
+        });
+        let mut id = Id { place, generation: 0 };
+        if let Some((generation, tenant)) = self.places.get_mut(place as usize) {
+            id.generation = *generation;
+            *tenant = Some(request);
+        }
+        self.by_key.insert(key, id);
+        id
+    }
+
+    pub(super) fn remove(&mut self, id: Id) -> Option<Request> {
+        let (generation, tenant) = self.places.get_mut(id.place as usize)?;
+        if *generation != id.generation {
+            return None;
+        }
+        let request = tenant.take()?;
+        *generation = generation.wrapping_add(1);
+        self.free.push(id.place);
+        self.by_key.remove(&request.item.key);
+        Some(request)
+    }
+}

@@ -1,0 +1,58 @@
+//! One line of progress now and then, for logs and journals.
+
+use std::time::{Duration, Instant};
+
+use super::{count, percent, say, time};
+use crate::pipeline::{Event, Progress};
+
+/// Writes a line at most once an interval.
+pub(crate) struct Lines {
+    interval: Duration,
+    started: Instant,
+    written: Instant,
+}
+
+impl Lines {
+    pub(super) fn new(interval: Duration) -> Self {
+        let now = Instant::now();
+        Self { interval, started: now, written: now }
+    }
+
+    pub(super) fn on(&mut self, event: &Event) {
+        if let Event::Progress(progress) = event {
+            if self.written.elapsed() >= self.interval {
+                self.written = Instant::now();
+                say(&format!("{} {}", time(self.started.elapsed()), summary(progress)));
+            }
+        } else if let Some(line) = notice(event) {
+            say(&line);
+        }
+    }
+}
+
+/// Progress in one line. What is left below the pending items is unknown, so no total is made up.
+pub(super) fn summary(progress: &Progress) -> String {
+    let counts = &progress.counts;
+    format!(
+        "{} of the key space, {} nodes and {} codes fetched, {} reused, {} pending, {} in flight",
+        percent(progress.share),
+        count(counts.nodes),
+        count(counts.codes),
+        count(counts.nodes_reused + counts.nodes_staged + counts.codes_reused),
+        count(progress.pending as u64),
+        count(progress.in_flight as u64),
+    )
+}
+
+/// What is worth a line of its own.
+pub(super) fn notice(event: &Event) -> Option<String> {
+    match event {
+        Event::Started { root, before } if before.nodes + before.codes > 0 => {
+            Some(format!("resuming state {root:?}: {} nodes and codes are here", count(before.nodes + before.codes)))
+        }
+        Event::Started { root, .. } => Some(format!("syncing state {root:?}")),
+        Event::Pivoted { from, to } => Some(format!("moving from state {from:?} to {to:?}")),
+        Event::PeerLost { peer, reason } => Some(format!("warning: {peer} is not asked any more: {reason}")),
+        Event::Progress(_) | Event::Committed { .. } | Event::Finished { .. } => None,
+    }
+}
