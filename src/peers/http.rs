@@ -180,3 +180,24 @@ fn describe(error: &reqwest::Error) -> String {
     }
     if std::ptr::addr_eq(cause, std::ptr::from_ref(error)) { "the request failed".into() } else { cause.to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_what_may_be_a_secret() {
+        let shown = |text: &str| text.parse::<PeerUrl>().unwrap().to_string();
+        assert_eq!(shown("http://127.0.0.1:8545"), "http://127.0.0.1:8545");
+        assert_eq!(shown("https://user:secret@node.example/"), "https://node.example");
+        assert_eq!(shown("https://node.example/v3/secret"), "https://node.example/…");
+        assert_eq!(shown("https://node.example/?key=secret"), "https://node.example/…");
+    }
+
+    #[test]
+    fn only_http_and_https_are_spoken() {
+        for bad in ["", "127.0.0.1:8545", "ws://node.example", "/tmp/geth.ipc", "http://"] {
+            assert!(bad.parse::<PeerUrl>().is_err(), "{bad}");
+        }
+    }
+}

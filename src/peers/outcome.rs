@@ -46,7 +46,7 @@ impl Verdict {
             RESPONSE_TOO_LARGE | REQUEST_TIMED_OUT => Self::Shrink,
             INVALID_REQUEST if message.contains("batch") => Self::Shrink,
             METHOD_NOT_FOUND | INVALID_PARAMS => Self::Unsupported(message.into()),
-            code if RATE_CODES.contains(&code) && message.contains("batch") => Self::Shrink,
+            code if RATE_CODES.contains(&code) && message.to_lowercase().contains("batch") => Self::Shrink,
             code if RATE_CODES.contains(&code) => Self::RateLimited(None),
             code => Self::Failed(format!("error {code}: {message}")),
         }
@@ -60,5 +60,54 @@ impl Verdict {
             TransportError::Status { code: 429 | 503, retry_after, .. } => Self::RateLimited(*retry_after),
             other => Self::Failed(other.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(code: i64, message: &str) -> Verdict {
+        Verdict::of_error(&RpcError { code, message: message.into() })
+    }
+
+    #[test]
+    fn every_engines_not_found_is_absent() {
+        for message in ["pebble: not found", "leveldb: not found", "not found"] {
+            assert_eq!(of(-32000, message), Verdict::Absent);
+        }
+        assert!(matches!(of(-32000, "database closed"), Verdict::Failed(_)));
+    }
+
+    #[test]
+    fn limits_of_geth_ask_for_less_at_a_time() {
+        for (code, message) in [
+            (-32600, "batch too large"),
+            (-32003, "response too large"),
+            (-32002, "request timed out"),
+            (-32005, "Number of requests exceeds max batch size"),
+            (-32005, "Batch size limit exceeded"),
+        ] {
+            assert_eq!(of(code, message), Verdict::Shrink, "{code} {message}");
+        }
+    }
+
+    #[test]
+    fn rate_limits_ask_for_a_rest() {
+        for code in [-32005, -32007, -32012, -32016, 429] {
+            assert_eq!(of(code, "slow down"), Verdict::RateLimited(None), "{code}");
+        }
+        let status = |code, retry_after| TransportError::Status { code, retry_after, text: String::new() };
+        let wait = Some(Duration::from_secs(3));
+        assert_eq!(Verdict::of_transport(&status(429, wait)), Verdict::RateLimited(wait));
+        assert_eq!(Verdict::of_transport(&status(503, None)), Verdict::RateLimited(None));
+        assert_eq!(Verdict::of_transport(&status(413, None)), Verdict::Shrink);
+        assert!(matches!(Verdict::of_transport(&status(502, None)), Verdict::Failed(_)));
+    }
+
+    #[test]
+    fn a_missing_method_or_refused_key_is_for_good() {
+        assert!(matches!(of(-32601, "the method debug_dbGet does not exist"), Verdict::Unsupported(_)));
+        assert!(matches!(of(-32602, "Key must be 33 bytes, got 32"), Verdict::Unsupported(_)));
     }
 }

@@ -129,3 +129,74 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
     faster_hex::hex_decode(digits, &mut bytes).ok()?;
     Some(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use primitive_types::H256;
+
+    use super::*;
+    use crate::trie::{Item, Key, Nibbles};
+
+    fn ask(kind: Kind, byte: u8, bare_code: bool) -> Ask {
+        let key = Key { kind, hash: H256::repeat_byte(byte) };
+        Ask { item: Item { key, owner: H256::zero(), path: Nibbles::EMPTY, after_extension: false }, bare_code }
+    }
+
+    #[test]
+    fn a_request_asks_for_nodes_by_hash_and_for_codes_by_prefix_or_bare_hash() {
+        let asks = [ask(Kind::AccountNode, 1, false), ask(Kind::Code, 2, false), ask(Kind::Code, 3, true)];
+        let request: serde_json::Value = serde_json::from_slice(&request(&asks)).unwrap();
+        let key = |byte: &str, prefix: &str| serde_json::json!([format!("0x{prefix}{}", byte.repeat(32))]);
+        let expected = [key("01", ""), key("02", "63"), key("03", "")];
+        for (id, params) in expected.iter().enumerate() {
+            assert_eq!(request[id]["method"], "debug_dbGet");
+            assert_eq!(request[id]["id"], id);
+            assert_eq!(&request[id]["params"], params);
+        }
+    }
+
+    #[test]
+    fn answers_are_matched_by_id_in_any_order() {
+        let reply = br#"[{"jsonrpc":"2.0","id":2,"result":"0x02"},{"id":0,"result":"0x00"},{"id":"1","result":"0x01"}]"#;
+        assert_eq!(answers(reply, 3).unwrap(), [Answer::Hex("0x00"), Answer::Hex("0x01"), Answer::Hex("0x02")]);
+    }
+
+    #[test]
+    fn foreign_surplus_and_second_answers_are_passed_over_and_missing_ones_are_nothing() {
+        let reply = br#"[{"id":7,"result":"0x07"},{"id":null,"result":"0x09"},{"id":0,"result":"0x01"},
+            {"id":0,"result":"0x02"},{"id":-1,"result":"0x03"},{"id":99999999999999999999,"result":"0x04"}]"#;
+        assert_eq!(answers(reply, 2).unwrap(), [Answer::Hex("0x01"), Answer::Nothing]);
+    }
+
+    #[test]
+    fn null_errors_and_nonsense_are_told_apart() {
+        let reply = br#"[{"id":0,"result":null},{"id":1,"error":{"code":-32000,"message":"pebble: not found"}},
+            {"id":2,"result":{"a":1}},{"id":3,"result":5},{"id":4}]"#;
+        let error = RpcError { code: -32000, message: "pebble: not found".into() };
+        let expected =
+            [Answer::Null, Answer::Error(error), Answer::Nonsense, Answer::Nonsense, Answer::Nonsense];
+        assert_eq!(answers(reply, 5).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_object_in_place_of_a_batch_is_one_error_for_all() {
+        let reply = br#"{"jsonrpc":"2.0","id":null,"error":{"code":-32005,"message":"batch limit exceeded"}}"#;
+        assert!(matches!(answers(reply, 2), Err(ReplyError::Whole(error)) if error.code == -32005));
+    }
+
+    #[test]
+    fn what_is_not_json_rpc_is_garbage() {
+        for reply in [b"<html>".as_slice(), b"", b"[1,2]", b"[{\"id\":0", b"\xff\xfe", b"{\"result\":\"0x\"}"] {
+            assert!(matches!(answers(reply, 2), Err(ReplyError::Garbage(_))), "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn hex_needs_its_prefix_and_whole_bytes() {
+        assert_eq!(unhex("0x00fF"), Some(vec![0, 255]));
+        assert_eq!(unhex("0x"), Some(vec![]));
+        for bad in ["", "00", "0x0", "0xzz", "0X00"] {
+            assert_eq!(unhex(bad), None, "{bad}");
+        }
+    }
+}

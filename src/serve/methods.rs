@@ -6,7 +6,7 @@ use super::block::{BlockId, push_block};
 use super::key::DbKey;
 use super::params::{Params, invalid};
 use super::reply::{Refusal, push_data, push_quantity, push_text};
-use super::{KnownBlock, Source};
+use super::Source;
 
 /// What geth says of a missing key; the name is that of its database engine.
 const NOT_FOUND: &str = "pebble: not found";

@@ -9,6 +9,8 @@ mod layout;
 mod options;
 mod record;
 mod rocks;
+#[cfg(test)]
+mod tests;
 
 pub use self::error::StoreError;
 pub use self::layout::FORMAT_VERSION;
