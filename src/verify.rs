@@ -140,7 +140,11 @@ impl<S: NodeSource> Check<'_, S> {
 
 impl Verification {
     fn add(&mut self, target: Target, fault: Option<Fault>) {
-        if fault.is_some() { self.corrupt += 1 } else { self.missing += 1 }
+        if fault.is_some() {
+            self.corrupt += 1;
+        } else {
+            self.missing += 1;
+        }
         if self.faults.len() < FAULTS_LISTED {
             self.faults.push(Finding { target, fault });
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use primitive_types::H256;
 
-use crate::peers::{PeerUrl, PoolLimits};
+use crate::peers::PoolLimits;
 use crate::pivot::BlockId;
 use crate::ui::Display;
 
@@ -69,9 +69,6 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct SyncArgs {
-    #[command(flatten)]
-    pub(super) peers: PeerArgs,
-
     /// The state root to sync
     #[arg(long, value_name = "HASH", value_parser = hash, required_unless_present = "block", conflicts_with = "block")]
     pub(super) root: Option<H256>,
@@ -91,14 +88,19 @@ pub(super) struct SyncArgs {
     /// Print what would be done, and do nothing
     #[arg(short = 'n', long)]
     pub(super) dry_run: bool,
+
+    // Last, for its heading holds for all that follows.
+    #[command(flatten)]
+    pub(super) peers: PeerArgs,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Peers")]
 pub(super) struct PeerArgs {
     /// A peer's address; repeat it for more peers. Default: ETH_RPC_URL, separated by commas
+    // Read later: clap repeats what it refuses, with the credentials in it.
     #[arg(short = 'r', long = "rpc-url", value_name = "URL")]
-    pub(super) rpc_url: Vec<PeerUrl>,
+    pub(super) rpc_url: Vec<String>,
 
     /// Seconds until a request's items are asked of another peer
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]

@@ -23,7 +23,7 @@ pub(super) struct Connected {
 /// The addresses given, from the flags or the environment.
 pub(super) fn urls(arguments: &PeerArgs) -> Result<Vec<PeerUrl>, Failure> {
     if !arguments.rpc_url.is_empty() {
-        return Ok(arguments.rpc_url.clone());
+        return Ok(arguments.rpc_url.iter().map(|url| url.parse()).collect::<Result<_, _>>()?);
     }
     let variable = std::env::var(URL_VARIABLE).unwrap_or_default();
     let urls = variable.split(',').map(str::trim).filter(|url| !url.is_empty());
@@ -78,9 +78,8 @@ fn nobody(clients: &[Client], answers: &[Result<crate::peers::PeerInfo, ProbeErr
         clients.iter().zip(errors.clone()).map(|(client, error)| format!("{}: {error}", client.url())).collect();
     let reasons = reasons.join("; ");
     if errors.clone().all(|error| !error.is_transient()) {
-        return Failure::new(Exit::Usage, format!("no peer can be used: {reasons}")).hint(
-            "the peer must offer the debug namespace: start geth with --http --http.api eth,debug",
-        );
+        return Failure::new(Exit::Usage, format!("no peer can be used: {reasons}"))
+            .hint("the peer must offer the debug namespace: start geth with --http --http.api eth,debug");
     }
     Failure::new(Exit::Incomplete, format!("no peer can be reached: {reasons}"))
         .hint("check the address and that the node is up, then run the same command again")

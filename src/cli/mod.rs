@@ -17,8 +17,8 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
-pub use self::exit::Exit;
 use self::args::{Cli, Command};
+pub use self::exit::Exit;
 use self::exit::Failure;
 use crate::ui;
 

@@ -16,7 +16,8 @@ pub(super) fn run(arguments: &ServeArgs) -> Result<Exit, Failure> {
         let mut signals = Signals::new()?;
         let bound = Server::bind(&arguments.listen.to_string(), Options::default()).await;
         let server = bound.map_err(|error| {
-            Failure::new(Exit::Usage, error.to_string()).hint("choose another address with --listen; port 0 takes a free one")
+            Failure::new(Exit::Usage, error.to_string())
+                .hint("choose another address with --listen; port 0 takes a free one")
         })?;
         let address = server.local_addr();
         if !address.ip().is_loopback() {

@@ -13,7 +13,9 @@ pub(super) struct Signals {
 impl Signals {
     /// Takes over the signals.
     pub(super) fn new() -> Result<Self, Failure> {
-        let take = |kind| signal(kind).map_err(|error| Failure::new(Exit::Failure, format!("cannot take over signals: {error}")));
+        let take = |kind| {
+            signal(kind).map_err(|error| Failure::new(Exit::Failure, format!("cannot take over signals: {error}")))
+        };
         Ok(Self { interrupt: take(SignalKind::interrupt())?, terminate: take(SignalKind::terminate())? })
     }
 

@@ -70,6 +70,7 @@ async fn target(cli: &Cli, arguments: &SyncArgs, connected: &Connected) -> Resul
 }
 
 /// Runs a sync until it ends; the first signal stops it, the second ends the process.
+#[expect(clippy::exit, reason = "the second signal asks for just that")]
 async fn sync(
     cli: &Cli,
     store: Arc<Store>,
@@ -104,7 +105,8 @@ async fn sync(
 /// Prints the result and picks the exit code.
 fn finish(cli: &Cli, arguments: &SyncArgs, report: Report, signal: Option<Exit>) -> Result<Exit, Failure> {
     report::print(cli.json, &report)?;
-    let resume = format!("run the same command again to resume: {} holds what was fetched", arguments.datadir.display());
+    let resume =
+        format!("run the same command again to resume: {} holds what was fetched", arguments.datadir.display());
     match report.outcome {
         Outcome::Complete => Ok(Exit::Complete),
         Outcome::Failed(error) => Err(error.into()),

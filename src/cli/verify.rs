@@ -110,7 +110,8 @@ fn fields(root: H256, verification: &Verification, duration_ms: u64) -> Value {
 
 fn summary(root: H256, verification: &Verification, duration: std::time::Duration) -> String {
     let totals = &verification.totals;
-    let result = if verification.is_ok() { "sound: every node and code is there and hashes to its key" } else { "NOT SOUND" };
+    let result =
+        if verification.is_ok() { "sound: every node and code is there and hashes to its key" } else { "NOT SOUND" };
     let mut lines = vec![
         format!("state     {root:?}"),
         format!("result    {result}"),

@@ -69,9 +69,8 @@ impl Attempts {
         delay: impl Fn(u32) -> Duration,
     ) {
         let Some(attempt) = self.by_key.get_mut(key) else { return };
-        let refused = |peer| {
-            attempt.refusals.iter().any(|refusal| refusal.peer == peer && refusal.round == attempt.round)
-        };
+        let refused =
+            |peer| attempt.refusals.iter().any(|refusal| refusal.peer == peer && refusal.round == attempt.round);
         let mut peers = peers.peekable();
         if peers.peek().is_some() && peers.all(refused) {
             attempt.round += 1;

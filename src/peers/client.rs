@@ -82,8 +82,8 @@ impl Client {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string().into_bytes();
         let reply = tokio::time::timeout(self.timeout, self.http.post(body, REPLY_BYTES_MAX)).await;
         let reply = reply.map_err(|_| TransportError::TimedOut(self.timeout))??;
-        let reply: Reply = serde_json::from_slice(&reply)
-            .map_err(|error| CallError::Garbage { method, why: error.to_string() })?;
+        let reply: Reply =
+            serde_json::from_slice(&reply).map_err(|error| CallError::Garbage { method, why: error.to_string() })?;
         match reply.error {
             Some(error) => Err(error.into()),
             None => Ok(reply.result),

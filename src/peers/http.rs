@@ -30,7 +30,7 @@ pub enum UrlError {
     /// It is not a URL.
     #[error("\"{text}\" is not a URL: {source}")]
     Malformed {
-        /// What was given.
+        /// What was given, without what may be credentials.
         text: String,
         /// What is wrong with it.
         source: url::ParseError,
@@ -47,7 +47,7 @@ impl FromStr for PeerUrl {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let url = Url::parse(text).map_err(|source| UrlError::Malformed { text: text.into(), source })?;
+        let url = Url::parse(text).map_err(|source| UrlError::Malformed { text: redacted(text), source })?;
         match url.scheme() {
             "http" | "https" => Ok(Self(url)),
             scheme => Err(UrlError::Scheme { scheme: scheme.into() }),
@@ -69,6 +69,14 @@ impl fmt::Debug for PeerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// A text that should be a URL and is none, as it may be shown: the scheme and what seems to be the host.
+fn redacted(text: &str) -> String {
+    let (scheme, rest) = text.find("://").map_or(("", text), |end| text.split_at(end + 3));
+    let (hidden, host) = rest.rsplit_once('@').map_or(("", rest), |(_, host)| ("…@", host));
+    let (host, more) = host.find(['/', '?', '#']).map_or((host, ""), |end| (&host[..end], "/…"));
+    format!("{scheme}{hidden}{host}{more}")
 }
 
 /// Why a request brought no usable reply.

@@ -13,9 +13,9 @@ mod pool_tests;
 mod probe;
 pub mod wire;
 
+pub use self::attempts::Unavailable;
 pub use self::client::{CallError, Client, RpcError};
 pub use self::http::{Http, PeerUrl, TransportError, UrlError};
 pub use self::outcome::Verdict;
 pub use self::pool::{Ask, Dispatch, Outage, Pool, PoolLimits, RequestId, Sent, Stats};
-pub use self::attempts::Unavailable;
 pub use self::probe::{PeerInfo, ProbeError, probe};

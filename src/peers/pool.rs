@@ -227,7 +227,9 @@ impl Pool {
                 break;
             }
             *room -= items.len();
-            items.into_iter().for_each(|item| batch.push(Ask { item, bare_code: false }));
+            for item in items {
+                batch.push(Ask { item, bare_code: false });
+            }
         }
         batch.asks
     }
@@ -313,9 +315,8 @@ impl Pool {
         let answered = found + count(|verdict| matches!(verdict, Verdict::Absent));
         state.stats.nodes += found;
         state.stats.corrupt += count(|verdict| *verdict == Verdict::Corrupt);
-        state.stats.errors += count(|verdict| {
-            !matches!(verdict, Verdict::Found | Verdict::Absent | Verdict::Corrupt | Verdict::Shrink)
-        });
+        state.stats.errors +=
+            count(|verdict| !matches!(verdict, Verdict::Found | Verdict::Absent | Verdict::Corrupt | Verdict::Shrink));
         if answered > 0 {
             (state.failures_in_a_row, state.last_failure) = (0, None);
             self.useful_at = now;
@@ -340,7 +341,7 @@ impl Pool {
         }
         if verdicts.contains(&Verdict::Shrink) {
             state.batch_items = (sent.asks.len() / 2).clamp(1, state.batch_items);
-        } else if found as usize == sent.asks.len() && !sent.given_up {
+        } else if found == sent.asks.len() as u64 && !sent.given_up {
             state.batch_items = (state.batch_items + state.batch_items / 8 + 1).min(limits.batch_items);
         }
     }
@@ -384,7 +385,8 @@ impl Pool {
         let all_dismissed = self.peers.iter().all(|state| state.dismissed.is_some());
         let failing = self.peers.iter().all(|state| state.dismissed.is_some() || state.last_failure.is_some());
         let patience_ends = self.useful_at + self.limits.outage_patience <= now;
-        if !all_dismissed && !(failing && patience_ends) {
+        let over = all_dismissed || (failing && patience_ends);
+        if !over {
             return None;
         }
         let why = |state: &Peer| state.dismissed.clone().or(state.last_failure.clone()).unwrap_or_default();

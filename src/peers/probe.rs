@@ -48,10 +48,11 @@ pub async fn probe(client: &Client) -> Result<PeerInfo, ProbeError> {
         .ok_or_else(|| ProbeError::ChainId(chain_id.to_string()))?;
     // Any key will do: only whether the method is there is of interest.
     match client.call("debug_dbGet", json!([format!("{EMPTY_ROOT:?}")])).await {
-        Err(CallError::Rpc(error)) => match Verdict::of_error(&error) {
-            Verdict::Unsupported(why) => return Err(ProbeError::NoDebug(why)),
-            _ => {}
-        },
+        Err(CallError::Rpc(error)) => {
+            if let Verdict::Unsupported(why) = Verdict::of_error(&error) {
+                return Err(ProbeError::NoDebug(why));
+            }
+        }
         Err(error) => return Err(error.into()),
         Ok(_) => {}
     }

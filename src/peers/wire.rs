@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn answers_are_matched_by_id_in_any_order() {
-        let reply = br#"[{"jsonrpc":"2.0","id":2,"result":"0x02"},{"id":0,"result":"0x00"},{"id":"1","result":"0x01"}]"#;
+        let reply =
+            br#"[{"jsonrpc":"2.0","id":2,"result":"0x02"},{"id":0,"result":"0x00"},{"id":"1","result":"0x01"}]"#;
         assert_eq!(answers(reply, 3).unwrap(), [Answer::Hex("0x00"), Answer::Hex("0x01"), Answer::Hex("0x02")]);
     }
 
@@ -173,8 +174,7 @@ mod tests {
         let reply = br#"[{"id":0,"result":null},{"id":1,"error":{"code":-32000,"message":"pebble: not found"}},
             {"id":2,"result":{"a":1}},{"id":3,"result":5},{"id":4}]"#;
         let error = RpcError { code: -32000, message: "pebble: not found".into() };
-        let expected =
-            [Answer::Null, Answer::Error(error), Answer::Nonsense, Answer::Nonsense, Answer::Nonsense];
+        let expected = [Answer::Null, Answer::Error(error), Answer::Nonsense, Answer::Nonsense, Answer::Nonsense];
         assert_eq!(answers(reply, 5).unwrap(), expected);
     }
 

@@ -1,7 +1,7 @@
 //! The commit stage: the one thread that writes to the store.
 
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -50,9 +50,9 @@ impl Writer {
         Ok(Self { jobs, thread })
     }
 
-    /// Hands a job over; the driver sends the next only when the last is done.
-    pub(super) fn submit(&self, job: Job) -> Result<(), TrySendError<Job>> {
-        self.jobs.try_send(job)
+    /// Hands a job over; the driver sends the next only when the last is done. False when the thread is gone.
+    pub(super) fn submit(&self, job: Job) -> bool {
+        self.jobs.try_send(job).is_ok()
     }
 
     /// Waits for the thread to end.

@@ -10,9 +10,7 @@ use tokio::task::JoinSet;
 
 use super::commit::{Job, Writer, Written};
 use super::lookup::{LookedUp, look_up};
-use super::plan::{
-    COMMIT_INTERVAL, COMMIT_ITEMS, LOOKUP_ITEMS, LOOKUP_JOBS, OUTSTANDING_MAX, PROGRESS_INTERVAL,
-};
+use super::plan::{COMMIT_INTERVAL, COMMIT_ITEMS, LOOKUP_ITEMS, LOOKUP_JOBS, OUTSTANDING_MAX, PROGRESS_INTERVAL};
 use super::verify::{Checked, check};
 use super::{Event, Outcome, Progress, Report, StopReason, SyncError, SyncOptions, fetch};
 use crate::peers::{Client, Pool, RequestId, Sent, Stats, TransportError, Verdict};
@@ -189,10 +187,8 @@ impl<L: FnMut(Event) + Send> Driver<L> {
     }
 
     fn ask(&mut self, now: Instant) {
-        let outstanding = self.pool.items()
-            + self.verifying
-            + self.scheduler.uncommitted()
-            + self.committing.unwrap_or_default();
+        let outstanding =
+            self.pool.items() + self.verifying + self.scheduler.uncommitted() + self.committing.unwrap_or_default();
         let room = OUTSTANDING_MAX.saturating_sub(outstanding);
         for request in self.pool.assign(now, room, &mut self.scheduler) {
             let Some(client) = self.clients.get(request.peer) else { continue };
@@ -238,7 +234,7 @@ impl<L: FnMut(Event) + Send> Driver<L> {
         }
         self.committing = Some(uncommitted);
         let job = Job { marks: self.marks(&commit)?, commit, last: matches!(self.mode, Mode::Ending(_)) };
-        self.writer.submit(job).map_err(|_| SyncError::Contradiction("the commit thread is gone".into()))
+        if self.writer.submit(job) { Ok(()) } else { Err(SyncError::Contradiction("the commit thread is gone".into())) }
     }
 
     /// What a commit makes true.

@@ -117,8 +117,9 @@ pub(super) fn push_block(out: &mut Vec<u8>, block: &KnownBlock) -> Result<(), Re
     out.extend_from_slice(br#"{"hash":"#);
     push_data(out, block.hash.as_bytes());
     if let Some(header) = &block.header {
-        push_header(out, header)
-            .map_err(|error| Refusal::failed(format!("the header of block {} cannot be read: {error}", block.number)))?;
+        push_header(out, header).map_err(|error| {
+            Refusal::failed(format!("the header of block {} cannot be read: {error}", block.number))
+        })?;
     } else {
         push_name(out, "number");
         push_quantity(out, block.number);

@@ -2,11 +2,11 @@
 
 use serde_json::value::RawValue;
 
+use super::Source;
 use super::block::{BlockId, push_block};
 use super::key::DbKey;
 use super::params::{Params, invalid};
 use super::reply::{Refusal, push_data, push_quantity, push_text};
-use super::Source;
 
 /// What geth says of a missing key; the name is that of its database engine.
 const NOT_FOUND: &str = "pebble: not found";
@@ -63,13 +63,11 @@ fn get_raw_header(source: &dyn Source, params: &Params<'_>, out: &mut Vec<u8>) -
 }
 
 fn get_block(source: &dyn Source, id: BlockId, out: &mut Vec<u8>) -> Result<(), Refusal> {
-    match id.find(source)? {
-        Some(block) => push_block(out, &block),
-        None => {
-            out.extend_from_slice(b"null");
-            Ok(())
-        }
+    if let Some(block) = id.find(source)? {
+        return push_block(out, &block);
     }
+    out.extend_from_slice(b"null");
+    Ok(())
 }
 
 /// The methods without parameters, which tell what the peer is.

@@ -99,10 +99,7 @@ impl Server {
 }
 
 /// The next connection, as soon as there is room for it. Until then it waits in the system's queue.
-async fn accept(
-    listener: &mut TcpListener,
-    permits: &Arc<Semaphore>,
-) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+async fn accept(listener: &mut TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
     // Fails only when the semaphore is closed, which it never is.
     let permit = Arc::clone(permits).acquire_owned().await.ok();
     // The trait's accept, not the listener's own: it tries again after errors, such as too many open files.

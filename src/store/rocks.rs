@@ -75,12 +75,11 @@ impl Store {
             check_families(dir)?;
         }
         let opened = match access {
-            Access::Read => {
-                DB::open_cf_descriptors_read_only(&options::database(), dir, options::families(), false)
-            }
+            Access::Read => DB::open_cf_descriptors_read_only(&options::database(), dir, options::families(), false),
             Access::Create | Access::Write => DB::open_cf_descriptors(&options::database(), dir, options::families()),
         };
-        let db = opened.map_err(|error| if is_lock(&error) { StoreError::Locked { dir: dir.into() } } else { error.into() })?;
+        let db = opened
+            .map_err(|error| if is_lock(&error) { StoreError::Locked { dir: dir.into() } } else { error.into() })?;
         let store = Self { dir: dir.into(), db };
         store.check_format(access)?;
         Ok(store)
@@ -401,7 +400,8 @@ fn is_database(dir: &Path) -> Result<bool, StoreError> {
 fn check_families(dir: &Path) -> Result<(), StoreError> {
     let other = |found| StoreError::OtherFormat { dir: dir.into(), found };
     // A database of another engine has a CURRENT file too (LevelDB, Pebble), and cannot be listed.
-    let families = DB::list_cf(&options::database(), dir).map_err(|error| other(format!("another layout ({error})")))?;
+    let families =
+        DB::list_cf(&options::database(), dir).map_err(|error| other(format!("another layout ({error})")))?;
     let known = [rocksdb::DEFAULT_COLUMN_FAMILY_NAME, NODES, CODES, STAGING, META];
     if let Some(family) = families.iter().find(|family| !known.contains(&family.as_str())) {
         return Err(other(format!("a family \"{family}\" of another program")));
@@ -410,7 +410,8 @@ fn check_families(dir: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     // Another program's database, or one of ours whose creation was interrupted: that one is empty.
-    let db = DB::open_for_read_only(&options::database(), dir, false)?;
+    let db = DB::open_for_read_only(&options::database(), dir, false);
+    let db = db.map_err(|error| other(format!("another layout ({error})")))?;
     match db.iterator(IteratorMode::Start).next() {
         Some(_) => Err(other("no families of this program".into())),
         None => Ok(()),
@@ -423,7 +424,8 @@ fn is_lock(error: &rocksdb::Error) -> bool {
 }
 
 fn json<T: serde::Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(record).map_err(|error| StoreError::Corrupt { what: format!("a record cannot be written: {error}") })
+    serde_json::to_vec(record)
+        .map_err(|error| StoreError::Corrupt { what: format!("a record cannot be written: {error}") })
 }
 
 fn parse<T: serde::de::DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, StoreError> {

@@ -83,7 +83,9 @@ impl std::fmt::Display for Item {
         let Key { kind, hash } = self.key;
         match kind {
             Kind::AccountNode => write!(f, "account node {hash:?} at path \"{}\"", self.path),
-            Kind::StorageNode => write!(f, "storage node {hash:?} at path \"{}\" of account {:?}", self.path, self.owner),
+            Kind::StorageNode => {
+                write!(f, "storage node {hash:?} at path \"{}\" of account {:?}", self.path, self.owner)
+            }
             Kind::Code => write!(f, "code {hash:?} of account {:?}", self.owner),
         }
     }

@@ -46,7 +46,12 @@ impl Bars {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 1 times the steps")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "a share of 1 times the steps, and rates for display"
+    )]
     fn show(&self, progress: &Progress) {
         self.space.set_position((progress.share * STEPS as f64) as u64);
         let elapsed = self.started.elapsed();

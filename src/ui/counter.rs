@@ -15,13 +15,13 @@ const TICK: Duration = Duration::from_millis(20);
 pub(crate) struct Counter<'a> {
     display: Display,
     what: &'static str,
-    counter: &'a AtomicU64,
+    value: &'a AtomicU64,
 }
 
 impl<'a> Counter<'a> {
-    /// A display of `counter`, which counts things that are `what`.
-    pub(crate) fn start(display: Display, what: &'static str, counter: &'a AtomicU64) -> Self {
-        Self { display, what, counter }
+    /// A display of `value`, which counts things that are `what`.
+    pub(crate) fn start(display: Display, what: &'static str, value: &'a AtomicU64) -> Self {
+        Self { display, what, value }
     }
 
     /// Shows the counter until `done` says so.
@@ -31,13 +31,17 @@ impl<'a> Counter<'a> {
         let bar = self.bar();
         while !done() {
             std::thread::park_timeout(TICK);
-            let line = format!("{} {}", count(self.counter.load(Ordering::Relaxed)), self.what);
+            let line = format!("{} {}", count(self.value.load(Ordering::Relaxed)), self.what);
             if let Some(bar) = &bar {
                 bar.set_message(line);
                 bar.tick();
             } else if !self.display.hidden && written.elapsed() >= self.display.interval {
                 written = Instant::now();
-                say(&if self.display.json { self.json(started) } else { format!("{} {line}", time(started.elapsed())) });
+                say(&if self.display.json {
+                    self.json(started)
+                } else {
+                    format!("{} {line}", time(started.elapsed()))
+                });
             }
         }
         if let Some(bar) = bar {
@@ -46,7 +50,7 @@ impl<'a> Counter<'a> {
     }
 
     fn json(&self, started: Instant) -> String {
-        let (done, elapsed) = (self.counter.load(Ordering::Relaxed), started.elapsed().as_secs_f64());
+        let (done, elapsed) = (self.value.load(Ordering::Relaxed), started.elapsed().as_secs_f64());
         serde_json::json!({ "v": 1, "message_type": "status", self.what: done, "seconds_elapsed": elapsed }).to_string()
     }
 

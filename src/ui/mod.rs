@@ -64,6 +64,7 @@ pub(crate) fn bars() -> &'static MultiProgress {
 }
 
 /// Writes a line to standard error, above the bars.
+#[expect(clippy::print_stderr, reason = "the one place that does")]
 pub(crate) fn say(line: &str) {
     bars().suspend(|| eprintln!("{line}"));
 }

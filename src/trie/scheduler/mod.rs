@@ -46,7 +46,10 @@ pub struct Scheduler {
     complete: Vec<Id>,
     root_state: RootState,
     done_share: u64,
+    /// Bytes of what is verified and not written.
     held_bytes: usize,
+    /// Of these, what no commit has handed over yet.
+    fresh_bytes: usize,
     byte_budget: usize,
     counts: Counts,
 }
@@ -140,9 +143,12 @@ pub struct Commit {
     pub done: Done,
 }
 
-/// The requests that a commit completes.
+/// The requests that a commit completes, and the bytes that it hands over.
 #[derive(Debug, Default)]
-pub struct Done(Vec<Id>);
+pub struct Done {
+    ids: Vec<Id>,
+    bytes: usize,
+}
 
 /// A complete node or code.
 #[derive(Debug)]
@@ -199,6 +205,7 @@ impl Scheduler {
             root_state: RootState::Incomplete,
             done_share: 0,
             held_bytes: 0,
+            fresh_bytes: 0,
             byte_budget,
             counts: Counts::default(),
         };
@@ -285,7 +292,10 @@ impl Scheduler {
         match request.state {
             State::Verified | State::Complete => return Ok(Processed::Duplicate),
             State::Fetching => self.fetching -= 1,
-            State::Unknown | State::LookingUp | State::Wanted => {}
+            // A reply meant for an earlier root, ahead of the look-up: staging may hold the node. A row under the hash
+            // of a code is that of a node with the same bytes.
+            State::Unknown | State::LookingUp => request.staged = request.item.key.kind != Kind::Code,
+            State::Wanted => {}
         }
         let item = request.item;
         let node = node.moved_to(item).map_err(|source| ScheduleError::Malformed { item: Box::new(item), source })?;
@@ -297,6 +307,7 @@ impl Scheduler {
             request.staged = true;
         } else {
             self.held_bytes += node.bytes.len();
+            self.fresh_bytes += node.bytes.len();
             request.bytes = Some(node.bytes);
             self.fresh.push(id);
         }
@@ -308,7 +319,8 @@ impl Scheduler {
     /// What has to be written now: everything verified since the last commit, complete or to be staged.
     #[must_use]
     pub fn commit(&mut self) -> Commit {
-        let mut commit = Commit { counts: self.counts, done: Done(std::mem::take(&mut self.complete)), ..Commit::default() };
+        let (ids, bytes) = (std::mem::take(&mut self.complete), std::mem::take(&mut self.fresh_bytes));
+        let mut commit = Commit { counts: self.counts, done: Done { ids, bytes }, ..Commit::default() };
         for id in std::mem::take(&mut self.fresh) {
             let Some(request) = self.table.get_mut(id).filter(|request| request.state == State::Verified) else {
                 continue;
@@ -318,12 +330,11 @@ impl Scheduler {
                 request.staged = true;
             }
         }
-        for id in &commit.done.0 {
+        for id in &commit.done.ids {
             let Some(request) = self.table.get_mut(*id) else { continue };
             let (key, bytes, staged) = (request.item.key, request.bytes.take(), request.staged);
             commit.complete.push(Complete { key, bytes, staged });
         }
-        self.held_bytes = 0;
         if self.root_state == RootState::Complete {
             self.root_state = RootState::Committed;
             commit.root_complete = true;
@@ -333,7 +344,8 @@ impl Scheduler {
 
     /// Forgets what a commit has made durable: from now on the store answers for it.
     pub fn committed(&mut self, done: Done) {
-        for id in done.0 {
+        self.held_bytes -= done.bytes;
+        for id in done.ids {
             self.table.remove(id);
         }
     }
@@ -350,7 +362,8 @@ impl Scheduler {
         self.root_state == RootState::Committed
     }
 
-    /// Requests that are not complete. Zero once the root is complete and committed; anything else is a bug.
+    /// Requests that are not complete, or complete and not written yet. Zero once the commit that completes the root is
+    /// written; anything else is a bug.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.table.len()
@@ -368,7 +381,7 @@ impl Scheduler {
         self.fresh.len().max(self.complete.len())
     }
 
-    /// Memory held, in bytes: requests and the bytes of what is verified and not committed.
+    /// Memory held, in bytes: requests, and the bytes of what is verified and not written.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.table.len() * REQUEST_BYTES + self.held_bytes

@@ -1,0 +1,154 @@
+//! Against a real geth.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use primitive_types::H256;
+use serde_json::Value;
+use statesync::genesis::StateSink;
+use statesync::serve::MemoryState;
+use tempfile::TempDir;
+
+use crate::support::{Answer, CODES, Call, DeadPort, NODES, Outcome, Peer, Request, Rng, rows, statesync_in};
+
+/// A geth with a chain of some blocks; ends with this value.
+struct Geth {
+    dir: PathBuf,
+    /// What `scripts/geth start` prints: all of it geth's own answers.
+    chain: Value,
+}
+
+fn script() -> Command {
+    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/geth"))
+}
+
+impl Geth {
+    fn start(dir: &Path, more: &[&str]) -> Self {
+        // From here on it is stopped, whatever comes.
+        let mut geth = Self { dir: dir.into(), chain: Value::Null };
+        let output = script().arg("start").arg(dir).args(more).stderr(Stdio::inherit()).output().unwrap();
+        assert!(output.status.success(), "scripts/geth start: {}", output.status);
+        geth.chain = serde_json::from_slice(&output.stdout).unwrap();
+        geth
+    }
+
+    fn url(&self) -> &str {
+        self.chain["url"].as_str().unwrap()
+    }
+
+    fn block(&self, which: &str) -> &Value {
+        let number = &self.chain[which];
+        self.chain["blocks"].as_array().unwrap().iter().find(|block| block["number"] == *number).unwrap()
+    }
+}
+
+impl Drop for Geth {
+    fn drop(&mut self) {
+        let _ = script().arg("stop").arg(&self.dir).status();
+    }
+}
+
+/// Syncs a block into `dir`, verifies it, and compares what it holds with what geth counts. Gives the sync's report.
+fn sync(urls: &[&str], block: &Value, dir: &Path) -> Value {
+    let (number, path) = (block["number"].to_string(), dir.to_str().unwrap());
+    let mut arguments = vec!["sync", "--block", &number, "--datadir", path, "--json", "--no-progress"];
+    urls.iter().for_each(|url| arguments.extend(["-r", url]));
+    let report = statesync_in(&[], &arguments).exits(0).json();
+    assert_eq!((&report["root"], &report["block_hash"]), (&block["state_root"], &block["hash"]));
+    assert_eq!(report["block_number"], block["number"]);
+    let root = block["state_root"].as_str().unwrap();
+    let verified = statesync_in(&[], &["verify", "--datadir", path, "--root", root, "--json"]).exits(0).json();
+    for count in ["accounts", "codes", "slots"] {
+        assert_eq!(verified[count], block[count], "{count} at block {number}");
+    }
+    report
+}
+
+fn stored(dir: &Path, family: &str) -> HashSet<H256> {
+    rows(dir, family).into_keys().collect()
+}
+
+/// A synced directory's content as a peer's.
+fn content(dir: &Path, chain_id: u64) -> MemoryState {
+    let mut memory = MemoryState::new();
+    for (hash, rlp) in rows(dir, NODES) {
+        let Ok(()) = memory.node(hash, &rlp);
+    }
+    for (hash, code) in rows(dir, CODES) {
+        let Ok(()) = memory.code(hash, &code);
+    }
+    memory.set_chain_id(chain_id);
+    memory
+}
+
+#[test]
+fn a_real_geth_is_synced_at_one_block_and_then_at_a_later_one() {
+    if std::env::var_os("STATESYNC_TEST_GETH").is_none() {
+        eprintln!("left out: set STATESYNC_TEST_GETH=1 to test against a real geth");
+        return;
+    }
+    let dir = TempDir::new().unwrap();
+    let node = dir.path().join("node");
+    let geth = Geth::start(&node, &[]);
+    let (middle, last) = (geth.block("middle"), geth.block("last"));
+
+    let synced = dir.path().join("synced");
+    let report = sync(&[geth.url()], middle, &synced);
+    let at_middle = stored(&synced, NODES);
+    assert_eq!(report["nodes_fetched"], at_middle.len());
+    let report = sync(&[geth.url()], last, &synced);
+    let both = stored(&synced, NODES);
+
+    // The later block alone, to know what is really in it.
+    let fresh = dir.path().join("fresh");
+    let whole = sync(&[geth.url()], last, &fresh);
+    let at_last = stored(&fresh, NODES);
+    assert_eq!(whole["nodes_fetched"], at_last.len());
+    assert_eq!(both, &at_middle | &at_last);
+    let difference = at_last.difference(&at_middle).count();
+    assert!(difference > 0 && difference < at_last.len() / 2, "{difference} of {}", at_last.len());
+    assert_eq!(report["nodes_fetched"], difference, "only what differs is fetched");
+    eprintln!("block {}: {difference} of {} nodes fetched", last["number"], at_last.len());
+
+    bad_company_changes_nothing(&geth, &whole, &fresh);
+    drop(geth);
+    without_debug(&node, dir.path());
+}
+
+/// One dead, one slow and one lying peer beside geth.
+fn bad_company_changes_nothing(geth: &Geth, alone: &Value, synced: &Path) {
+    let memory = Arc::new(content(synced, geth.chain["chain_id"].as_u64().unwrap()));
+    let dead = DeadPort::new();
+    let slow = Peer::new(&memory, |request| Answer::After(Duration::from_millis(30), Box::new(request.honest())));
+    let lying = Peer::new(&memory, |request: &Request<'_>| {
+        let mut rng = Rng::new(request.number);
+        let lie = |call: &Call| call.says(Outcome::Lie(rng.bytes(100)));
+        Answer::Batch(request.calls.iter().map(lie).collect())
+    });
+    let dir = TempDir::new().unwrap();
+    let urls = [dead.url(), slow.url(), lying.url(), geth.url().to_owned()];
+    let report = sync(&urls.each_ref().map(String::as_str), geth.block("last"), dir.path());
+    for count in ["accounts", "slots", "codes", "nodes_fetched", "codes_fetched"] {
+        assert_eq!(report[count], alone[count], "{count}");
+    }
+    assert_eq!(stored(dir.path(), NODES), stored(synced, NODES));
+    assert_eq!(stored(dir.path(), CODES), stored(synced, CODES));
+    let figures = |url: &String| report["peers"].as_array().unwrap().iter().find(|peer| peer["url"] == **url).unwrap();
+    let [dead, slow, lying, geth] = urls.each_ref().map(figures);
+    assert!(dead["nodes"] == 0 && dead["errors"].as_u64() > Some(0), "{dead}");
+    assert!(slow["nodes"].as_u64() > Some(0) && slow["corrupt"] == 0, "{slow}");
+    assert!(lying["nodes"] == 0 && lying["corrupt"].as_u64() > Some(0), "{lying}");
+    assert!(geth["nodes"].as_u64() > Some(0) && geth["corrupt"] == 0, "{geth}");
+}
+
+fn without_debug(node: &Path, dir: &Path) {
+    let geth = Geth::start(node, &["--api", "eth,net,web3"]);
+    let path = dir.join("refused");
+    let sync = ["sync", "-r", geth.url(), "--block", "latest", "--datadir", path.to_str().unwrap()];
+    let output = statesync_in(&[], &sync).exits(2);
+    let hint = |line: &str| line.starts_with("hint: ") && line.contains("--http.api eth,debug");
+    assert!(output.stderr.contains(geth.url()) && output.stderr.lines().any(hint), "{}", output.stderr);
+}

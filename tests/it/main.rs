@@ -1,0 +1,19 @@
+//! What the program can do, seen from outside: over real sockets, on real directories, mostly through the real binary.
+//!
+//! One binary, because linking `RocksDB` takes long. Each module is one capability.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::print_stderr, reason = "a test says what it left out, and its seed when it fails")]
+
+mod support;
+
+mod bad_input;
+mod cli;
+mod genesis;
+mod geth;
+mod kill;
+mod peers;
+mod pivot;
+mod refusals;
+mod resume;
+mod wire;

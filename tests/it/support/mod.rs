@@ -1,0 +1,49 @@
+//! What the tests share: peers that misbehave on demand, made-up states, an oracle, and handles on the program.
+
+mod answer;
+mod disk;
+mod oracle;
+mod peer;
+mod program;
+mod rng;
+mod run;
+mod state;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::net::TcpSocket;
+
+pub(crate) use self::answer::{Answer, Call, Element, Gate, Outcome, Request};
+pub(crate) use self::disk::{CODES, NODES, References, STAGING, assert_all_hashes_are_right, replace, rows};
+pub(crate) use self::oracle::build as oracle;
+pub(crate) use self::peer::{Counts, Peer};
+pub(crate) use self::program::{Output, Served, end_by, spawn, statesync, statesync_in};
+pub(crate) use self::rng::{Rng, Seed};
+pub(crate) use self::run::{open, options, start, sync, verified};
+pub(crate) use self::state::{MEDIUM, SMALL, Shape, in_memory, items, state, successor};
+
+/// How long a test waits for what has to come: nothing is decided by it but whether the test hangs or fails.
+pub(crate) fn patience() -> Duration {
+    Duration::from_secs(120)
+}
+
+/// A path to one of the repository's fixtures.
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(format!("{name}.json.zst"))
+}
+
+/// An address at which nobody listens, and nobody else can while this value lives.
+pub(crate) struct DeadPort(TcpSocket);
+
+impl DeadPort {
+    pub(crate) fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self(socket)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.0.local_addr().unwrap())
+    }
+}
