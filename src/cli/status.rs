@@ -1,19 +1,18 @@
 //! `statesync status`: what a store holds; also while a sync runs.
 
-use std::sync::atomic::AtomicU64;
-
 use serde_json::{Value, json};
 
 use super::args::{Cli, StatusArgs};
 use super::exit::{Exit, Failure};
 use super::report;
+use super::verify::watched;
 use crate::store::{Access, Checkpoint, FORMAT_VERSION, RootRecord, RootState, Store, Totals};
 use crate::ui;
 use crate::verify::verify;
 
 pub(super) fn run(cli: &Cli, arguments: &StatusArgs) -> Result<Exit, Failure> {
     let store = Store::open(&arguments.datadir, Access::Read)?;
-    let status = Status::read(&store)?;
+    let status = Status::read(cli, &store)?;
     if cli.json { report::document(&status.fields()) } else { report::text(&status.summary()) }
 }
 
@@ -26,11 +25,11 @@ struct Status {
 }
 
 impl Status {
-    fn read(store: &Store) -> Result<Self, Failure> {
+    fn read(cli: &Cli, store: &Store) -> Result<Self, Failure> {
         let checkpoint = store.checkpoint()?;
         let mut roots = Vec::new();
         for record in store.roots()? {
-            let totals = totals(store, &record, checkpoint.as_ref())?;
+            let totals = totals(cli, store, &record, checkpoint.as_ref())?;
             roots.push((record, totals));
         }
         roots.sort_by_key(|(record, _)| record.block.as_ref().map(|block| block.number));
@@ -89,13 +88,18 @@ impl Status {
 }
 
 /// What a root holds: as recorded, as far as its sync is, or, for a complete one nobody has counted yet, by a walk.
-fn totals(store: &Store, record: &RootRecord, checkpoint: Option<&Checkpoint>) -> Result<Totals, Failure> {
+fn totals(
+    cli: &Cli,
+    store: &Store,
+    record: &RootRecord,
+    checkpoint: Option<&Checkpoint>,
+) -> Result<Totals, Failure> {
     if let Some(totals) = record.totals {
         return Ok(totals);
     }
     if record.state == RootState::Complete {
         tracing::info!(root = ?record.root, "counting; `statesync verify` notes the result for good");
-        return Ok(verify(store, record.root, &AtomicU64::new(0))?.totals);
+        return Ok(watched(cli, "counted", |visited| verify(store, record.root, visited))?.totals);
     }
     let counts = checkpoint.filter(|checkpoint| checkpoint.root == record.root).map(|checkpoint| checkpoint.counts);
     let counts = counts.unwrap_or_default();

@@ -21,7 +21,7 @@ pub(super) fn run(cli: &Cli, arguments: &VerifyArgs) -> Result<Exit, Failure> {
         None => default_root(&store)?,
     };
     let started = Instant::now();
-    let verification = watch(cli, &store, root)?;
+    let verification = watched(cli, "verified", |visited| verify(&store, root, visited))?;
     record(&store, root, &verification)?;
     if cli.json {
         let duration = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -52,17 +52,21 @@ fn default_root(store: &Store) -> Result<H256, Failure> {
     }
 }
 
-/// Verifies on another thread and shows how far it is.
-fn watch(cli: &Cli, store: &Store, root: H256) -> Result<Verification, Failure> {
+/// Does work on another thread and shows how far it is; `what` is what is done to the things it counts.
+pub(super) fn watched<T: Send, E: Send + Into<Failure>>(
+    cli: &Cli,
+    what: &'static str,
+    work: impl FnOnce(&AtomicU64) -> Result<T, E> + Send,
+) -> Result<T, Failure> {
     let visited = AtomicU64::new(0);
-    let counter = ui::Counter::start(cli.display(), "verified", &visited);
-    let verification = std::thread::scope(|scope| {
-        let check = scope.spawn(|| verify(store, root, &visited));
-        counter.watch(|| check.is_finished());
-        check.join()
+    let counter = ui::Counter::start(cli.display(), what, &visited);
+    let result = std::thread::scope(|scope| {
+        let worker = scope.spawn(|| work(&visited));
+        counter.watch(|| worker.is_finished());
+        worker.join()
     });
-    match verification {
-        Ok(verification) => Ok(verification?),
+    match result {
+        Ok(result) => result.map_err(Into::into),
         Err(panic) => std::panic::resume_unwind(panic),
     }
 }

@@ -108,7 +108,7 @@ pub struct Stats {
     pub nodes: u64,
     /// Requests sent to it.
     pub requests: u64,
-    /// Requests that failed or ran out of time, and items that it could not answer.
+    /// Requests that failed, ran out of time, or were answered in part.
     pub errors: u64,
     /// Answers that were not what was asked for.
     pub corrupt: u64,
@@ -315,8 +315,9 @@ impl Pool {
         let answered = found + count(|verdict| matches!(verdict, Verdict::Absent));
         state.stats.nodes += found;
         state.stats.corrupt += count(|verdict| *verdict == Verdict::Corrupt);
-        state.stats.errors +=
-            count(|verdict| !matches!(verdict, Verdict::Found | Verdict::Absent | Verdict::Corrupt | Verdict::Shrink));
+        let failed =
+            |v: &Verdict| !matches!(v, Verdict::Found | Verdict::Absent | Verdict::Corrupt | Verdict::Shrink);
+        state.stats.errors += u64::from(verdicts.iter().any(failed));
         if answered > 0 {
             (state.failures_in_a_row, state.last_failure) = (0, None);
             self.useful_at = now;

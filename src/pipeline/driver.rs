@@ -192,6 +192,7 @@ impl<L: FnMut(Event) + Send> Driver<L> {
         let room = OUTSTANDING_MAX.saturating_sub(outstanding);
         for request in self.pool.assign(now, room, &mut self.scheduler) {
             let Some(client) = self.clients.get(request.peer) else { continue };
+            tracing::trace!(peer = %client.url(), id = request.id.0, items = request.asks.len(), "request");
             let fetch = fetch::fetch(client.clone(), request, self.options.request_timeout, self.sender.clone());
             self.requests.spawn(fetch);
         }
@@ -279,6 +280,7 @@ impl<L: FnMut(Event) + Send> Driver<L> {
                 });
             }
             Err(error) => {
+                tracing::debug!(peer = %name(&self.clients, sent.peer), id = id.0, %error, "request failed");
                 let checked = Checked::all(&sent.asks, &Verdict::of_transport(&error));
                 self.settle(&sent, &checked.verdicts);
             }
@@ -325,6 +327,7 @@ impl<L: FnMut(Event) + Send> Driver<L> {
         self.committed_at = Instant::now();
         let Written { commit } = written?;
         let (complete, staged) = (commit.complete.len(), commit.stage.len());
+        tracing::debug!(complete, staged, pending = self.scheduler.pending(), "committed");
         self.scheduler.committed(commit.done);
         (self.listener)(Event::Committed { complete, staged });
         Ok(())

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{bars, count, lines, say, time};
+use super::{bars, count, lines, percent, say, time};
 use crate::pipeline::{Event, Progress};
 
 /// Steps of the bar: hundredths of a percent.
@@ -25,10 +25,10 @@ impl Bars {
         let all = bars();
         all.set_draw_target(ProgressDrawTarget::stderr());
         let space = all.add(ProgressBar::new(STEPS));
-        space.set_style(style("{bar:32} {msg}"));
+        space.set_style(style("{bar:24} {wide_msg}"));
         let line = |peer: &String| {
             let bar = all.add(ProgressBar::new_spinner());
-            bar.set_style(style("{spinner} {msg}"));
+            bar.set_style(style("{spinner} {wide_msg}"));
             (peer.clone(), bar)
         };
         Self { space, peers: peers.iter().map(line).collect(), started: Instant::now() }
@@ -58,7 +58,14 @@ impl Bars {
         let left = (progress.share >= FORECAST_FROM && progress.share < 1.0)
             .then(|| elapsed.mul_f64((1.0 - progress.share) / progress.share))
             .map_or(String::new(), |left| format!(", about {} left", time(left)));
-        self.space.set_message(format!("{}{left}", lines::summary(progress)));
+        let counts = &progress.counts;
+        self.space.set_message(format!(
+            "{}  {} nodes, {} codes, {} pending{left}",
+            percent(progress.share),
+            count(counts.nodes),
+            count(counts.codes),
+            count(progress.pending as u64)
+        ));
         for ((peer, bar), stats) in self.peers.iter().zip(&progress.peers) {
             let rate = stats.nodes as f64 / elapsed.as_secs_f64().max(0.001);
             let (nodes, rate) = (count(stats.nodes), count(rate as u64));
