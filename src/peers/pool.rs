@@ -315,8 +315,7 @@ impl Pool {
         let answered = found + count(|verdict| matches!(verdict, Verdict::Absent));
         state.stats.nodes += found;
         state.stats.corrupt += count(|verdict| *verdict == Verdict::Corrupt);
-        let failed =
-            |v: &Verdict| !matches!(v, Verdict::Found | Verdict::Absent | Verdict::Corrupt | Verdict::Shrink);
+        let failed = |v: &Verdict| !matches!(v, Verdict::Found | Verdict::Absent | Verdict::Corrupt | Verdict::Shrink);
         state.stats.errors += u64::from(verdicts.iter().any(failed));
         if answered > 0 {
             (state.failures_in_a_row, state.last_failure) = (0, None);

@@ -66,6 +66,8 @@ pub(super) struct Driver<L> {
     committing: Option<usize>,
     /// Counted for this root by earlier runs.
     before: Counts,
+    /// The share that earlier runs for this root have completed; it counts until the walk has come past all of it.
+    share_before: f64,
     /// Counted by this run for roots that it has left.
     left_behind: Counts,
     bytes_downloaded: u64,
@@ -102,6 +104,7 @@ impl<L: FnMut(Event) + Send> Driver<L> {
             looking_up: 0,
             committing: None,
             before: Counts::default(),
+            share_before: 0.0,
             left_behind: Counts::default(),
             bytes_downloaded: 0,
             started: now,
@@ -118,7 +121,8 @@ impl<L: FnMut(Event) + Send> Driver<L> {
     fn begin(&mut self) -> Result<(), SyncError> {
         let root = self.options.root;
         let checkpoint = self.store.checkpoint()?.filter(|checkpoint| checkpoint.root == root);
-        self.before = checkpoint.map_or_else(Counts::default, |checkpoint| checkpoint.counts);
+        (self.before, self.share_before) =
+            checkpoint.map_or_else(Default::default, |checkpoint| (checkpoint.counts, checkpoint.progress));
         self.store.begin_root(&RootRecord::syncing(root, self.options.block.clone()))?;
         (self.listener)(Event::Started { root, before: self.before });
         Ok(())
@@ -242,7 +246,7 @@ impl<L: FnMut(Event) + Send> Driver<L> {
     fn marks(&self, commit: &Commit) -> Result<Marks, StoreError> {
         let root = self.options.root;
         let counts = self.before + commit.counts;
-        let checkpoint = Some(Checkpoint { root, counts, progress: self.scheduler.progress() });
+        let checkpoint = Some(Checkpoint { root, counts, progress: self.share() });
         if !commit.root_complete {
             return Ok(Marks { checkpoint, root: None });
         }
@@ -387,6 +391,7 @@ impl<L: FnMut(Event) + Send> Driver<L> {
             }
         };
         let progress = self.progress();
+        let share = progress.share;
         (self.listener)(Event::Progress(progress));
         if matches!(outcome, Outcome::Complete) {
             (self.listener)(Event::Finished { root: self.options.root });
@@ -398,7 +403,7 @@ impl<L: FnMut(Event) + Send> Driver<L> {
             block: self.options.block,
             outcome,
             counts: self.left_behind + self.scheduler.counts(),
-            share: self.scheduler.progress(),
+            share,
             bytes_downloaded: self.bytes_downloaded,
             requests: stats.iter().map(|stats| stats.requests).sum(),
             retries: self.pool.retries(),
@@ -419,9 +424,14 @@ impl<L: FnMut(Event) + Send> Driver<L> {
         Ok(Outcome::Complete)
     }
 
+    /// The complete share of the key space. What was complete once stays so, although the walk has yet to find it.
+    fn share(&self) -> f64 {
+        self.scheduler.progress().max(self.share_before)
+    }
+
     fn progress(&self) -> Progress {
         Progress {
-            share: self.scheduler.progress(),
+            share: self.share(),
             counts: self.left_behind + self.scheduler.counts(),
             pending: self.scheduler.pending(),
             in_flight: self.pool.items(),

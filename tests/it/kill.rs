@@ -48,6 +48,8 @@ fn status(dir: &Path, before: &Value) -> Value {
         let [was, is] = [&before["roots"][0], root].map(|root| root[counter].as_u64());
         assert!(is >= was, "{counter} went from {was:?} to {is:?}");
     }
+    let [was, is] = [before, &status].map(|status| status["progress"].as_f64());
+    assert!(is >= was, "progress went from {was:?} to {is:?}");
     status
 }
 

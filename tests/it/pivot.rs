@@ -72,8 +72,15 @@ fn a_running_sync_moves_to_another_root_and_keeps_everything_that_came() {
     peer.allow(items(&memory) / 3);
     let running = start(&store, &[peer.url()], options(a.root));
     peer.wait_for_limit();
-    // Requests are being held by the peer: they are in flight while the sync is told to move.
+    running.until_fetched(peer.served());
+    // All that was let in is here, and the requests that the peer holds are in flight.
     running.pivot(b.root);
+    let mut signs_of_life = 0;
+    running.until("signs of life", |event| {
+        assert!(!matches!(event, Event::Pivoted { .. }), "it has not waited for what is in flight");
+        signs_of_life += u32::from(matches!(event, Event::Progress(_)));
+        signs_of_life == 4
+    });
     peer.allow(u64::MAX);
     let moved = running.until("the move", |event| matches!(event, Event::Pivoted { .. }));
     assert_eq!(moved, Event::Pivoted { from: a.root, to: b.root });

@@ -12,6 +12,8 @@
 //! whether the store holds a child is asked before the child is wanted and outside the scheduler, and what is verified
 //! but not complete is handed over for staging at each commit, so that no download is lost.
 
+mod commit;
+mod counts;
 mod key_space;
 mod queue;
 mod table;
@@ -20,6 +22,8 @@ mod tests;
 
 use primitive_types::H256;
 
+pub use self::commit::{Commit, Complete, Done};
+pub use self::counts::Counts;
 use self::queue::LevelQueue;
 use self::table::{Id, Request, State, Table};
 use super::{Account, EMPTY_ROOT, Item, Key, Kind, Leaf, Links, Nibbles, NodeError, Origin, Verified};
@@ -63,60 +67,6 @@ enum RootState {
     Committed,
 }
 
-/// What a scheduler has added and reused so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Counts {
-    /// Account leaves in the fetched nodes.
-    pub accounts: u64,
-    /// Storage leaves in the fetched nodes; a shared storage trie is fetched once and counts once.
-    pub slots: u64,
-    /// Codes fetched from peers.
-    pub codes: u64,
-    /// Nodes fetched from peers.
-    pub nodes: u64,
-    /// Bytes of the fetched nodes and codes.
-    pub bytes: u64,
-    /// Subtrees that were present, counted at their root node, where the walk stopped.
-    pub nodes_reused: u64,
-    /// Codes that were present.
-    pub codes_reused: u64,
-    /// Nodes taken from staging.
-    pub nodes_staged: u64,
-}
-
-impl Counts {
-    fn add(&mut self, node: &Verified) {
-        if node.origin == Origin::Staging {
-            self.nodes_staged += 1;
-            return;
-        }
-        self.bytes += node.bytes.len() as u64;
-        let leaves = node.links.leaves.len() as u64;
-        match node.item.key.kind {
-            Kind::Code => self.codes += 1,
-            Kind::AccountNode => (self.nodes, self.accounts) = (self.nodes + 1, self.accounts + leaves),
-            Kind::StorageNode => (self.nodes, self.slots) = (self.nodes + 1, self.slots + leaves),
-        }
-    }
-}
-
-impl std::ops::Add for Counts {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            accounts: self.accounts + other.accounts,
-            slots: self.slots + other.slots,
-            codes: self.codes + other.codes,
-            nodes: self.nodes + other.nodes,
-            bytes: self.bytes + other.bytes,
-            nodes_reused: self.nodes_reused + other.nodes_reused,
-            codes_reused: self.codes_reused + other.codes_reused,
-            nodes_staged: self.nodes_staged + other.nodes_staged,
-        }
-    }
-}
-
 /// What became of a verified node or code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Processed {
@@ -126,47 +76,6 @@ pub enum Processed {
     Duplicate,
     /// This root does not want it, or does not yet.
     Unwanted,
-}
-
-/// What one commit has to write, in one atomic batch.
-#[derive(Debug, Default)]
-pub struct Commit {
-    /// Nodes and codes that are complete with all that is below them, children before parents.
-    pub complete: Vec<Complete>,
-    /// Verified nodes that still wait for something below them: hash and RLP.
-    pub stage: Vec<(H256, Vec<u8>)>,
-    /// Whether the root is complete, and so the whole state.
-    pub root_complete: bool,
-    /// The counters, true of exactly what has been handed over up to this commit.
-    pub counts: Counts,
-    /// To be given to [`Scheduler::committed`] once all of it is written.
-    pub done: Done,
-}
-
-/// The requests that a commit completes, and the bytes that it hands over.
-#[derive(Debug, Default)]
-pub struct Done {
-    ids: Vec<Id>,
-    bytes: usize,
-}
-
-/// A complete node or code.
-#[derive(Debug)]
-pub struct Complete {
-    /// What it is.
-    pub key: Key,
-    /// Its bytes; `None` when an earlier commit has put them into staging.
-    pub bytes: Option<Vec<u8>>,
-    /// Whether staging may hold its bytes, which then have to be removed there.
-    pub staged: bool,
-}
-
-impl Commit {
-    /// Whether there is nothing to write.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.complete.is_empty() && self.stage.is_empty() && !self.root_complete
-    }
 }
 
 /// The state cannot be synced, whoever serves it.
@@ -301,7 +210,7 @@ impl Scheduler {
         let node = node.moved_to(item).map_err(|source| ScheduleError::Malformed { item: Box::new(item), source })?;
         request.state = State::Verified;
         request.share = share_at(&item);
-        self.counts.add(&node);
+        self.counts.count(&node);
         if node.origin == Origin::Staging {
             // Its bytes stay in staging; the commit that completes it takes them from there.
             request.staged = true;
