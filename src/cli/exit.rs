@@ -111,10 +111,10 @@ impl From<GenesisError> for Failure {
 
 impl From<PivotError> for Failure {
     fn from(error: PivotError) -> Self {
-        let exit = match error {
-            PivotError::NotABlock(_) => Exit::Usage,
-            PivotError::Unknown { .. } => Exit::Incomplete,
-        };
-        Self::new(exit, error.to_string())
+        match error {
+            PivotError::NotABlock(_) => Self::new(Exit::Usage, error.to_string()),
+            PivotError::Unknown { .. } => Self::new(Exit::Incomplete, error.to_string())
+                .hint("check the block, and that the peers have come as far; then run the same command again"),
+        }
     }
 }

@@ -30,7 +30,7 @@ impl Default for PoolLimits {
         Self {
             batch_items: 384,
             requests_per_peer: 4,
-            absent_rounds: 6,
+            absent_rounds: 5,
             absent_delay: Duration::from_millis(250),
             failure_delay: Duration::from_millis(250),
             outage_patience: Duration::from_secs(60),

@@ -2,7 +2,7 @@
 
 use crate::peers::Unavailable;
 use crate::store::StoreError;
-use crate::trie::{Item, NodeError, ScheduleError};
+use crate::trie::{Item, Kind, NodeError, ScheduleError};
 use primitive_types::H256;
 
 /// Why a sync ends without a complete state. Whatever it is, all that was committed stays and the next run resumes.
@@ -10,7 +10,7 @@ use primitive_types::H256;
 #[non_exhaustive]
 pub enum SyncError {
     /// Every peer was asked for an item, again and again, and none has it.
-    #[error("no peer has the {item} of state {root:?}: {answers}")]
+    #[error("no peer has {}: {answers}", wanted(item, root))]
     Unavailable {
         /// The item.
         item: Box<Item>,
@@ -56,5 +56,14 @@ impl SyncError {
         };
         let answers = lost.answers.into_iter().map(said).collect::<Vec<_>>().join("; ");
         Self::Unavailable { item: Box::new(lost.item), root, answers }
+    }
+}
+
+/// A missing root is the state itself.
+fn wanted(item: &Item, root: &H256) -> String {
+    if item.key.kind == Kind::AccountNode && item.key.hash == *root {
+        format!("state {root:?}")
+    } else {
+        format!("the {item} of state {root:?}")
     }
 }
