@@ -5,8 +5,8 @@ use serde_json::json;
 use super::args::{Cli, ImportArgs};
 use super::exit::{Exit, Failure};
 use super::report;
-use crate::genesis::Genesis;
-use crate::store::{Access, Store};
+use crate::genesis::{Genesis, StateSummary};
+use crate::store::{Access, Store, Totals};
 use crate::ui;
 
 pub(super) fn run(cli: &Cli, arguments: &ImportArgs) -> Result<Exit, Failure> {
@@ -22,12 +22,7 @@ pub(super) fn run(cli: &Cli, arguments: &ImportArgs) -> Result<Exit, Failure> {
             "nodes": summary.nodes,
         }));
     }
-    report::text(&format!(
-        "state     {:?}\nholds     {} accounts, {} slots, {} codes, {} nodes",
-        summary.root,
-        ui::count(summary.accounts),
-        ui::count(summary.slots),
-        ui::count(summary.codes),
-        ui::count(summary.nodes)
-    ))
+    let StateSummary { root, accounts, slots, codes, nodes } = summary;
+    let totals = ui::totals(&Totals { accounts, slots, codes, nodes });
+    report::text(&format!("state     {root:?}\nholds     {totals}"))
 }

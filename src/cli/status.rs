@@ -73,15 +73,8 @@ impl Status {
         ];
         for (record, totals) in &self.roots {
             let block = record.block.as_ref().map_or(String::new(), |block| format!(" block {}", block.number));
-            lines.push(format!(
-                "root      {:?}{block} {}: {} accounts, {} slots, {} codes, {} nodes",
-                record.root,
-                name(record.state),
-                ui::count(totals.accounts),
-                ui::count(totals.slots),
-                ui::count(totals.codes),
-                ui::count(totals.nodes)
-            ));
+            let (root, state, totals) = (record.root, name(record.state), ui::totals(totals));
+            lines.push(format!("root      {root:?}{block} {state}: {totals}"));
         }
         lines.join("\n")
     }

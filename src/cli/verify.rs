@@ -113,19 +113,12 @@ fn fields(root: H256, verification: &Verification, duration_ms: u64) -> Value {
 }
 
 fn summary(root: H256, verification: &Verification, duration: std::time::Duration) -> String {
-    let totals = &verification.totals;
     let result =
         if verification.is_ok() { "sound: every node and code is there and hashes to its key" } else { "NOT SOUND" };
     let mut lines = vec![
         format!("state     {root:?}"),
         format!("result    {result}"),
-        format!(
-            "holds     {} accounts, {} slots, {} codes, {} nodes",
-            ui::count(totals.accounts),
-            ui::count(totals.slots),
-            ui::count(totals.codes),
-            ui::count(totals.nodes)
-        ),
+        format!("holds     {}", ui::totals(&verification.totals)),
         format!("took      {}", ui::time(duration)),
     ];
     lines.extend(verification.faults.iter().map(line));

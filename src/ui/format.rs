@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::store::Totals;
+
 /// `8893` as `8,893`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -18,6 +20,12 @@ pub(crate) fn count(number: u64) -> String {
 /// A share of 1 as a percentage, rounded down: nothing but the whole is 100.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.2}%", (share * 10_000.0).floor() / 100.0)
+}
+
+/// What a state holds.
+pub(crate) fn totals(totals: &Totals) -> String {
+    let Totals { accounts, slots, codes, nodes } = *totals;
+    format!("{} accounts, {} slots, {} codes, {} nodes", count(accounts), count(slots), count(codes), count(nodes))
 }
 
 /// Bytes in binary units.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use indicatif::MultiProgress;
 
 pub(crate) use self::counter::Counter;
-pub(crate) use self::format::{bytes, count, percent, time};
+pub(crate) use self::format::{bytes, count, percent, time, totals};
 use crate::pipeline::Event;
 
 /// How progress is shown.
