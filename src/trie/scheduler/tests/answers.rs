@@ -5,7 +5,7 @@ use super::drive::{ALL, Strategy, Sync};
 use super::model::Model;
 use super::source::{Body, Source};
 use super::states::{accounts, hashed, key, plain, storage};
-use crate::trie::{Counts, Item, Key, Kind, Origin, Processed, Scheduler, Verified, keccak256};
+use crate::trie::{Counts, Item, Key, Kind, Origin, Processed, Reject, Scheduler, Verified, keccak256};
 
 /// A branch with two leaves, one of which has a code.
 fn source() -> Source {
@@ -166,8 +166,13 @@ fn answers_to_look_ups_that_nobody_made_say_nothing() {
 fn bytes_of_something_else_are_refused() {
     let source = source();
     let root = Item::root(source.root);
-    assert!(Verified::check(root, b"something else".to_vec(), Origin::Peer).is_err());
-    assert!(Verified::check(root, Vec::new(), Origin::Peer).is_err());
+    let leaf = source.things.values().find(|thing| thing.leaves == 1).unwrap();
+    for bytes in [leaf.bytes.clone(), b"something else".to_vec(), Vec::new()] {
+        for kind in [Kind::AccountNode, Kind::StorageNode, Kind::Code] {
+            let item = Item { key: Key { kind, ..root.key }, ..root };
+            assert!(matches!(Verified::check(item, bytes.clone(), Origin::Peer), Err(Reject::WrongHash)));
+        }
+    }
     let code = Item { key: Key { kind: Kind::Code, hash: keccak256(&source.bytes(&root.key)) }, ..root };
     let code = Verified::check(code, source.bytes(&root.key), Origin::Peer).unwrap();
     assert!(code.links.children.is_empty(), "as a code it is only bytes");
@@ -206,5 +211,22 @@ fn an_id_is_of_no_use_to_the_next_tenant_of_its_place() {
     let second = table.insert(request(2));
     assert!(table.get(first).is_none() && table.get_mut(first).is_none() && table.remove(first).is_none());
     assert_eq!(table.get(second).map(|request| request.item.key.hash), Some(hashed(2)));
+    let places = format!("{first:?}, {second:?}");
+    assert_eq!(places, "Id { place: 0, generation: 0 }, Id { place: 0, generation: 1 }", "places are used again");
     assert_eq!((table.len(), table.find(&Item::root(hashed(1)).key)), (1, None));
+}
+
+#[test]
+fn look_ups_go_deep_before_they_go_wide() {
+    let source = Source::new(accounts(40));
+    let mut scheduler = Scheduler::new(source.root, ALL);
+    let (mut paths, mut deepest) = (Vec::new(), 0);
+    for _ in 0..3 {
+        let [item] = scheduler.lookups(1).try_into().unwrap();
+        scheduler.process(verified(&source, item, Origin::Staging)).unwrap();
+        paths.push(item.path);
+        deepest = item.path.len();
+    }
+    assert_eq!(deepest, 2);
+    assert!(paths.is_sorted_by(|above, below| below.starts_with(above)));
 }

@@ -201,6 +201,11 @@ fn a_reply_for_the_old_root_is_read_at_its_place_in_the_new_one() {
     assert_eq!(after.deliver(branch), Processed::Unwanted, "not known yet");
     after.run_rounds(1);
     assert_eq!(after.deliver(branch), Processed::Accepted, "wanted, at another place");
+    let root = after.asked[0];
+    let elsewhere = Item { path: root.path.push(2).unwrap(), ..branch };
+    let moved = Verified::check(branch, new.bytes(&branch.key), Origin::Peer).unwrap().moved_to(elsewhere).unwrap();
+    assert_eq!(moved.item, elsewhere);
+    assert!(moved.links.children.iter().all(|child| child.path.starts_with(&elsewhere.path)));
     let mut paths: Vec<String> = after.scheduler.lookups(ALL).iter().map(|item| item.path.to_string()).collect();
     paths.sort();
     assert_eq!(paths, ["21", "22"]);
