@@ -10,7 +10,7 @@ use super::args::{Cli, DemoArgs};
 use super::exit::{Exit, Failure};
 use super::report;
 use super::serve::in_memory;
-use super::signals::runtime;
+use super::signals::{Signals, runtime};
 use crate::fixture::{MAINNET_ACCOUNTS, MAINNET_HASH, MAINNET_ROOT, mainnet_genesis};
 use crate::peers::Client;
 use crate::pipeline::{Outcome, Report, Sync, SyncOptions};
@@ -20,10 +20,25 @@ use crate::store::{Access, Store, Totals};
 use crate::ui::{self, Listener};
 use crate::verify::verify;
 
+/// Mainnet's chain id (EIP-155).
+const MAINNET_CHAIN_ID: u64 = 1;
+
 pub(super) fn run(cli: &Cli, arguments: &DemoArgs) -> Result<Exit, Failure> {
     let dir = Directory::new(arguments.datadir.as_deref())?;
     let store = Arc::new(Store::open(&dir.path, Access::Create)?);
-    let report = runtime()?.block_on(sync(cli, store.clone()))?;
+    store.pin_chain(MAINNET_CHAIN_ID)?;
+    let ended = runtime()?.block_on(async {
+        let mut signals = Signals::new()?;
+        tokio::select! {
+            report = sync(cli, store.clone()) => report.map(Ok),
+            exit = signals.next() => Ok(Err(exit)),
+        }
+    })?;
+    let report = match ended {
+        Ok(report) => report,
+        // What was committed stays in a directory that was given; a temporary one goes.
+        Err(exit) => return Ok(exit),
+    };
     let complete = report.is_complete();
     let printed = if cli.json { report::fields(&report) } else { json!(null) };
     if !cli.json {

@@ -366,13 +366,6 @@ impl Pool {
         self.hopeless = None;
     }
 
-    /// Takes a peer out for good.
-    pub fn dismiss(&mut self, peer: usize, why: String) {
-        if let Some(state) = self.peers.get_mut(peer) {
-            state.dismissed = Some(why);
-        }
-    }
-
     /// The peers that are not asked any more, and why.
     pub fn dismissed(&self) -> impl Iterator<Item = (usize, &str)> {
         let reasons = self.peers.iter().enumerate();

@@ -159,7 +159,9 @@ fn an_item_refused_by_all_that_are_left_moves_on_when_the_last_other_goes() {
     let request = pool.assign(now, 1, &mut wanted.scheduler).remove(0);
     assert_eq!(request.peer, 0);
     answer(&mut pool, &mut wanted, now, &request, &Verdict::Absent);
-    pool.dismiss(1, "gone".into());
+    let other = pool.assign(now, 0, &mut wanted.scheduler).remove(0);
+    assert_eq!(other.peer, 1);
+    answer(&mut pool, &mut wanted, now, &other, &Verdict::Unsupported("gone".into()));
     assert!(pool.assign(now, 0, &mut wanted.scheduler).is_empty());
     let now = pool.wake_at(now).unwrap();
     assert_eq!(pool.assign(now, 0, &mut wanted.scheduler).len(), 1, "the one that refused it is asked again");
