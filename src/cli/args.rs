@@ -7,8 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use primitive_types::H256;
 
-use crate::peers::PoolLimits;
-use crate::pivot::BlockId;
+use crate::peers::{BlockId, Dialect, PoolLimits};
 use crate::ui::Display;
 
 /// Downloads the Ethereum world state at one block, node by node and by hash, from JSON-RPC peers, verifies every byte,
@@ -73,9 +72,24 @@ pub(super) struct SyncArgs {
     #[arg(long, value_name = "HASH", value_parser = hash, required_unless_present = "block", conflicts_with = "block")]
     pub(super) root: Option<H256>,
 
-    /// The block whose state to sync: latest, safe, finalized, earliest, a number, or a block hash
+    /// The block whose state to sync: latest, safe, finalized, earliest, a number, or a block hash. For a tag whose state
+    /// no peer can serve, the newest before it that one can; with a path-scheme peer, the one that it has on disk
     #[arg(long, value_name = "TAG|N|HASH")]
     pub(super) block: Option<BlockId>,
+
+    /// A block hash that you trust, from your own node or a checkpoint provider: the block has to be this one, or be
+    /// linked to it by headers
+    #[arg(long, value_name = "HASH", value_parser = hash, requires = "block")]
+    pub(super) trusted_block_hash: Option<H256>,
+
+    /// How many peers have to agree on the block. Default: more than half of those that answer
+    #[arg(long, value_name = "N", value_parser = positive, requires = "block")]
+    pub(super) quorum: Option<usize>,
+
+    /// Move to newer blocks by itself while the sync runs: when the peers no longer have the state, and when the block
+    /// has fallen 64 behind. Needs a tag as --block
+    #[arg(long, requires = "block")]
+    pub(super) follow: bool,
 
     /// The store's directory; made if it is not there
     #[arg(long, value_name = "DIR")]
@@ -106,13 +120,22 @@ pub(super) struct PeerArgs {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(super) rpc_timeout: Duration,
 
-    /// Items in one request, at most
+    /// Items in one request, at most; how many it really has is learnt from each peer's answers
     #[arg(long, value_name = "N", default_value_t = PoolLimits::default().batch_items, value_parser = positive)]
     pub(super) batch_size: usize,
 
-    /// Requests in flight to one peer, at most
+    /// Requests in flight to one peer, at most; how many there really are is learnt from its answers
     #[arg(long, value_name = "N", default_value_t = PoolLimits::default().requests_per_peer, value_parser = positive)]
     pub(super) max_concurrent_requests: usize,
+
+    /// Requests to one peer in a second, at most. Default: as many as it answers
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub(super) requests_per_second: Option<f64>,
+
+    /// How every peer names its nodes: hash, path, nethermind-halfpath, nethermind-hash or codes. Default: found out for
+    /// each by asking
+    #[arg(long, value_name = "DIALECT")]
+    pub(super) dialect: Option<Dialect>,
 }
 
 #[derive(Debug, Args)]
@@ -179,6 +202,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
         _ => Err("not a positive number of seconds".into()),
     }
 }
+
+fn rate(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number")?;
+    if number.is_finite() && number >= RATE_MIN { Ok(number) } else { Err(format!("not a number from {RATE_MIN} on")) }
+}
+
+/// One request in a quarter of an hour. Below it, no sync would ever end.
+const RATE_MIN: f64 = 0.001;
 
 fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or("not a positive number".into())

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::args::PeerArgs;
 use super::exit::{Exit, Failure};
-use crate::peers::{Client, PeerUrl, ProbeError, TransportError, probe};
+use crate::peers::{Chain, Client, Peer, PeerInfo, PeerUrl, PoolLimits, ProbeError, TransportError, probe};
 use crate::store::{Store, StoreError};
 use crate::ui;
 
@@ -15,9 +15,9 @@ const URL_VARIABLE: &str = "ETH_RPC_URL";
 #[derive(Debug)]
 pub(super) struct Connected {
     /// Those that may be asked, with those that did not answer but may yet.
-    pub(super) peers: Vec<Client>,
+    pub(super) peers: Vec<Peer>,
     /// The chain they serve.
-    pub(super) chain_id: u64,
+    pub(super) chain: Chain,
 }
 
 /// The addresses given, from the flags or the environment.
@@ -35,44 +35,94 @@ pub(super) fn urls(arguments: &PeerArgs) -> Result<Vec<PeerUrl>, Failure> {
     Ok(urls)
 }
 
+/// The limits given.
+pub(super) fn limits(arguments: &PeerArgs) -> PoolLimits {
+    PoolLimits {
+        batch_items: arguments.batch_size,
+        requests_per_peer: arguments.max_concurrent_requests,
+        requests_per_second: arguments.requests_per_second,
+        ..PoolLimits::default()
+    }
+}
+
+/// The connections, none of which has been used yet.
+pub(super) fn clients(arguments: &PeerArgs) -> Result<Vec<Client>, Failure> {
+    let clients = urls(arguments)?.into_iter().map(|url| Client::new(url, arguments.rpc_timeout));
+    let clients = clients.collect::<Result<Vec<_>, TransportError>>();
+    clients.map_err(|error| Failure::new(Exit::Failure, error.to_string()))
+}
+
 /// Asks all peers what they are. Peers of another chain or without the debug namespace are left out, with a warning;
 /// those that do not answer are kept as long as one does: they may come back.
 pub(super) async fn connect(arguments: &PeerArgs, store: Option<&Store>) -> Result<Connected, Failure> {
-    let clients = urls(arguments)?.into_iter().map(|url| Client::new(url, arguments.rpc_timeout));
-    let clients = clients.collect::<Result<Vec<_>, TransportError>>();
-    let clients = clients.map_err(|error| Failure::new(Exit::Failure, error.to_string()))?;
-    let answers = join_all(clients.iter().map(probe)).await;
-    let chain_of_store = store.map(Store::chain_id).transpose()?.flatten();
-    let chain_of_peers = answers.iter().find_map(|answer| answer.as_ref().ok()).map(|info| info.chain_id);
-    let Some(chain_of_peers) = chain_of_peers else { return Err(nobody(&clients, &answers)) };
-    let chain_id = chain_of_store.unwrap_or(chain_of_peers);
+    let clients = clients(arguments)?;
+    let answers = join_all(clients.iter().map(|client| probe(client, arguments.dialect))).await;
+    let stored = store.map(chain_of).transpose()?.unwrap_or_default();
+    let mut infos = answers.iter().filter_map(|answer| answer.as_ref().ok());
+    let Some(first) = infos.next() else { return Err(nobody(&clients, &answers)) };
+    // The first peer of the store's chain, or the first at all, says what the others have to agree with.
+    let agreeing = std::iter::once(first).chain(infos).find(|info| info.chain.agrees_with(&stored));
+    let Some(agreeing) = agreeing else { return Err(other_chain(&stored, &first.chain)) };
+    let chain = stored.or(agreeing.chain);
     let mut peers = Vec::new();
-    let mut usable = 0;
     for (client, answer) in clients.into_iter().zip(answers) {
-        match answer {
-            Ok(info) if info.chain_id != chain_id => {
-                ui::say(&format!("warning: {} serves chain {}, not {chain_id}; left out", client.url(), info.chain_id));
-            }
-            Ok(info) => {
-                tracing::info!(peer = %client.url(), client = ?info.client, chain_id, "connected");
-                usable += 1;
-                peers.push(client);
-            }
-            Err(error) if error.is_transient() => {
-                ui::say(&format!("warning: {}: {error}; it will be tried again", client.url()));
-                peers.push(client);
-            }
-            Err(error) => ui::say(&format!("warning: {}: {error}; left out", client.url())),
+        peers.extend(admit(client, answer, &chain, arguments));
+    }
+    Ok(Connected { peers, chain })
+}
+
+/// Takes a peer in unless it is of no use; says so if it is of none, or of none yet.
+fn admit(client: Client, answer: Result<PeerInfo, ProbeError>, chain: &Chain, arguments: &PeerArgs) -> Option<Peer> {
+    let url = client.url().to_string();
+    match answer {
+        Ok(info) if !info.chain.agrees_with(chain) => {
+            ui::say(&format!("warning: {url} serves {}, not {chain}; left out", info.chain));
+            None
+        }
+        Ok(info) => {
+            tracing::info!(peer = url, client = ?info.client, dialect = %info.dialect, chain = %info.chain, "connected");
+            Some(if arguments.dialect.is_some() {
+                Peer::speaking(client, info.dialect)
+            } else {
+                Peer::probed(client, info.dialect)
+            })
+        }
+        Err(error) if error.is_transient() => {
+            ui::say(&format!("warning: {url}: {error}; it will be tried again"));
+            Some(arguments.dialect.map_or(Peer::from(client.clone()), |dialect| Peer::speaking(client, dialect)))
+        }
+        Err(error) => {
+            ui::say(&format!("warning: {url}: {error}; left out"));
+            None
         }
     }
-    if usable == 0 {
-        return Err(StoreError::OtherChain { stored: chain_id, wanted: chain_of_peers }.into());
+}
+
+fn chain_of(store: &Store) -> Result<Chain, StoreError> {
+    Ok(Chain { id: store.chain_id()?, genesis: store.genesis()? })
+}
+
+/// Pins what is known of the chain in the store.
+pub(super) fn pin(store: &Store, chain: &Chain) -> Result<(), Failure> {
+    if let Some(id) = chain.id {
+        store.pin_chain(id)?;
     }
-    Ok(Connected { peers, chain_id })
+    if let Some(genesis) = chain.genesis {
+        store.pin_genesis(genesis)?;
+    }
+    Ok(())
+}
+
+fn other_chain(stored: &Chain, served: &Chain) -> Failure {
+    match (stored.id.zip(served.id), stored.genesis.zip(served.genesis)) {
+        (Some((stored, wanted)), _) if stored != wanted => StoreError::OtherChain { stored, wanted }.into(),
+        (_, Some((stored, wanted))) => StoreError::OtherGenesis { stored, wanted }.into(),
+        _ => Failure::new(Exit::OtherStore, format!("the store belongs to {stored}, the peers serve {served}")),
+    }
 }
 
 /// What to say when no peer can be used.
-fn nobody(clients: &[Client], answers: &[Result<crate::peers::PeerInfo, ProbeError>]) -> Failure {
+fn nobody(clients: &[Client], answers: &[Result<PeerInfo, ProbeError>]) -> Failure {
     let errors = answers.iter().filter_map(|answer| answer.as_ref().err());
     let reasons: Vec<String> =
         clients.iter().zip(errors.clone()).map(|(client, error)| format!("{}: {error}", client.url())).collect();

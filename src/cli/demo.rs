@@ -12,9 +12,9 @@ use super::report;
 use super::serve::in_memory;
 use super::signals::{Signals, runtime};
 use crate::fixture::{MAINNET_ACCOUNTS, MAINNET_HASH, MAINNET_ROOT, mainnet_genesis};
-use crate::peers::Client;
+use crate::peers::{BlockId, Client, Peer};
 use crate::pipeline::{Outcome, Report, Sync, SyncOptions};
-use crate::pivot::{self, BlockId};
+use crate::pivot::{self, Wish};
 use crate::serve::{Options, Server};
 use crate::store::{Access, Store, Totals};
 use crate::ui::{self, Listener};
@@ -40,9 +40,9 @@ pub(super) fn run(cli: &Cli, arguments: &DemoArgs) -> Result<Exit, Failure> {
         Err(exit) => return Ok(exit),
     };
     let complete = report.is_complete();
-    let printed = if cli.json { report::fields(&report) } else { json!(null) };
+    let printed = if cli.json { report::fields(&report, None) } else { json!(null) };
     if !cli.json {
-        report::print(false, &report)?;
+        report::print(false, &report, None)?;
     }
     if let Outcome::Failed(error) = report.outcome {
         return Err(error.into());
@@ -74,10 +74,12 @@ async fn sync(cli: &Cli, store: Arc<Store>) -> Result<Report, Failure> {
     }
     let options = SyncOptions::new(MAINNET_ROOT);
     let client = Client::new(url.parse()?, options.request_timeout).map_err(|error| failed(&error))?;
-    let pivot = pivot::resolve(&BlockId::Hash(MAINNET_HASH), std::slice::from_ref(&client)).await?;
-    let options = SyncOptions { root: pivot.root, block: Some(pivot.block), ..options };
+    let peer = Peer::from(client);
+    let wish = Wish { block: BlockId::Hash(MAINNET_HASH), trusted: None, quorum: None };
+    let pivot = pivot::resolve(&wish, std::slice::from_ref(&peer)).await?;
+    let options = SyncOptions { root: pivot.root, block: pivot.block, ..options };
     let mut listener = Listener::new(cli.display(), &[url]);
-    Ok(Sync::new(store, vec![client], options).run(|event| listener.on(&event)).await?)
+    Ok(Sync::new(store, vec![peer], options).run(|event| listener.on(&event)).await?)
 }
 
 fn conclusion(totals: &Totals, expected: bool) -> String {

@@ -65,7 +65,9 @@ impl From<StoreError> for Failure {
             StoreError::NotAStore { .. } => (Exit::Usage, "name a new or empty --datadir; nothing in it was touched"),
             StoreError::Locked { .. } => (Exit::Locked, "wait for the other process or stop it; nothing was changed"),
             StoreError::OtherFormat { .. } => (Exit::OtherStore, "name another --datadir; nothing in it was touched"),
-            StoreError::OtherChain { .. } => (Exit::OtherStore, "use a --datadir for each chain; nothing was changed"),
+            StoreError::OtherChain { .. } | StoreError::OtherGenesis { .. } => {
+                (Exit::OtherStore, "use a --datadir for each chain; nothing was changed")
+            }
             StoreError::Corrupt { .. } => (Exit::VerificationFailed, "run `statesync verify` to see how far it goes"),
             StoreError::Io { .. } | StoreError::Database(_) => {
                 (Exit::Failure, "check the disk and its free space, then run again: what was committed is kept")
@@ -82,8 +84,13 @@ impl From<SyncError> for Failure {
             SyncError::Store(error) => return error.into(),
             SyncError::Unavailable { .. } => (
                 Exit::Incomplete,
-                "the peers may have pruned this state, or keep it by path: ask for a newer block, or add a peer that \
-                 keeps it by hash (geth --state.scheme=hash --gcmode=archive); what was fetched is kept",
+                "the peers may have pruned this state, or have another one on disk: ask for --block latest, with --follow \
+                 to move to newer blocks, or add a peer that keeps it (see docs/PEERS.md); what was fetched is kept",
+            ),
+            SyncError::Outrun { .. } => (
+                Exit::Incomplete,
+                "use a peer nearer by or more of them, or stop the peer's consensus client meanwhile, so that its state \
+                 stays; what was fetched is kept",
             ),
             SyncError::NoPeers { .. } => {
                 (Exit::Incomplete, "run the same command again when they are back: what was fetched is kept")
@@ -112,9 +119,16 @@ impl From<GenesisError> for Failure {
 impl From<PivotError> for Failure {
     fn from(error: PivotError) -> Self {
         match error {
-            PivotError::NotABlock(_) => Self::new(Exit::Usage, error.to_string()),
             PivotError::Unknown { .. } => Self::new(Exit::Incomplete, error.to_string())
                 .hint("check the block, and that the peers have come as far; then run the same command again"),
+            PivotError::Disagreement { .. } => Self::new(Exit::VerificationFailed, error.to_string()).hint(
+                "leave out the peers you do not trust, or give the block's hash; --quorum sets how many must agree",
+            ),
+            PivotError::Untrusted { .. } => Self::new(Exit::VerificationFailed, error.to_string())
+                .hint("check the trusted hash, and use a peer that offers debug_getRawHeader on that chain"),
+            PivotError::NotServed { .. } => Self::new(Exit::Incomplete, error.to_string()).hint(
+                "wait until a peer has written a state to its disk, or add one that keeps them: see docs/PEERS.md",
+            ),
         }
     }
 }

@@ -11,6 +11,7 @@ mod serve;
 mod signals;
 mod status;
 mod sync;
+mod target;
 mod verify;
 
 use std::ffi::OsString;

@@ -1,20 +1,23 @@
 //! Results on standard output.
 
 use std::io::Write;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
+use crate::peers::{Dialect, Stats};
 use crate::pipeline::{Outcome, Report};
+use crate::pivot::Trust;
 use crate::ui;
 
-/// Prints what a sync did: the contract's fields as JSON, or a summary.
-pub(super) fn print(as_json: bool, report: &Report) -> Result<Exit, Failure> {
-    if as_json { document(&fields(report)) } else { text(&summary(report)) }
+/// Prints what a sync did: the contract's fields as JSON, or a summary; and what vouches for the block.
+pub(super) fn print(as_json: bool, report: &Report, trust: Option<Trust>) -> Result<Exit, Failure> {
+    if as_json { document(&fields(report, trust)) } else { text(&summary(report, trust)) }
 }
 
 /// The fields of the contract.
-pub(super) fn fields(report: &Report) -> Value {
+pub(super) fn fields(report: &Report, trust: Option<Trust>) -> Value {
     let counts = &report.counts;
     let peers = report.peers.iter().map(|(url, stats)| {
         json!({
@@ -23,12 +26,18 @@ pub(super) fn fields(report: &Report) -> Value {
             "requests": stats.requests,
             "errors": stats.errors,
             "corrupt": stats.corrupt,
+            "absent": stats.absent,
+            "stale": stats.stale,
+            "dialect": stats.dialect.map(Dialect::name),
+            "latency_ms": stats.latency.map(milliseconds),
         })
     });
     json!({
         "root": format!("{:?}", report.root),
         "block_number": report.block.as_ref().map(|block| block.number),
         "block_hash": report.block.as_ref().map(|block| format!("{:?}", block.hash)),
+        "trust": trust.map(|trust| trust.name()),
+        "moves": report.moves,
         "complete": report.is_complete(),
         "accounts": counts.accounts,
         "slots": counts.slots,
@@ -39,12 +48,16 @@ pub(super) fn fields(report: &Report) -> Value {
         "bytes_downloaded": report.bytes_downloaded,
         "requests": report.requests,
         "retries": report.retries,
-        "duration_ms": u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
+        "duration_ms": milliseconds(report.duration),
         "peers": peers.collect::<Vec<_>>(),
     })
 }
 
-fn summary(report: &Report) -> String {
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn summary(report: &Report, trust: Option<Trust>) -> String {
     let counts = &report.counts;
     let state = match report.outcome {
         Outcome::Complete => "complete, every node and code verified".to_owned(),
@@ -53,6 +66,12 @@ fn summary(report: &Report) -> String {
     let mut lines = vec![format!("state     {:?}", report.root)];
     if let Some(block) = &report.block {
         lines.push(format!("block     {} {:?}", block.number, block.hash));
+    }
+    if let Some(trust) = trust {
+        lines.push(format!("trust     {trust}"));
+    }
+    if report.moves > 0 {
+        lines.push(format!("moved     {} times to a newer block", report.moves));
     }
     lines.push(format!("result    {state}"));
     lines.push(format!(
@@ -75,15 +94,27 @@ fn summary(report: &Report) -> String {
         ui::time(report.duration)
     ));
     for (url, stats) in &report.peers {
-        lines.push(format!(
-            "peer      {url}: {} delivered, {} requests, {} errors, {} corrupt",
-            ui::count(stats.nodes),
-            ui::count(stats.requests),
-            ui::count(stats.errors),
-            ui::count(stats.corrupt)
-        ));
+        lines.push(format!("peer      {url}: {}", figures(stats)));
     }
     lines.join("\n")
+}
+
+/// What a peer did, in one line.
+fn figures(stats: &Stats) -> String {
+    let dialect = stats.dialect.map_or("unknown dialect", Dialect::name);
+    let latency = stats.latency.map(|latency| format!(", {} ms a request", milliseconds(latency))).unwrap_or_default();
+    let mut figures = format!(
+        "{dialect}, {} delivered in {} requests{latency}, {} errors",
+        ui::count(stats.nodes),
+        ui::count(stats.requests),
+        ui::count(stats.errors)
+    );
+    for (count, what) in [(stats.absent, "absent"), (stats.stale, "of another version"), (stats.corrupt, "corrupt")] {
+        if count > 0 {
+            figures.push_str(&format!(", {} {what}", ui::count(count)));
+        }
+    }
+    figures
 }
 
 /// Prints one JSON document.

@@ -2,71 +2,60 @@
 
 use std::sync::Arc;
 
-use primitive_types::H256;
 use serde_json::json;
 
 use super::args::{Cli, SyncArgs};
-use super::connect::{Connected, connect, urls};
+use super::connect::{Connected, connect, limits, pin, urls};
 use super::exit::{Exit, Failure};
 use super::report;
 use super::signals::{Signals, runtime};
-use crate::peers::PoolLimits;
+use super::target::{self, Goal, goal};
 use crate::pipeline::{Outcome, Report, StopReason, Sync, SyncOptions};
-use crate::pivot::{self, Pivot};
-use crate::store::{Access, Block, Store, StoreError};
+use crate::pivot::Trust;
+use crate::store::{Access, Store, StoreError};
 use crate::ui::{self, Listener};
 
 pub(super) fn run(cli: &Cli, arguments: &SyncArgs) -> Result<Exit, Failure> {
-    // Addresses are checked before anything is touched.
+    // Arguments are checked before anything is touched.
     urls(&arguments.peers)?;
+    target::check(arguments)?;
     runtime()?.block_on(async {
         let mut signals = Signals::new()?;
         if arguments.dry_run {
             return plan(cli, arguments).await;
         }
         let store = Arc::new(Store::open(&arguments.datadir, Access::Create)?);
-        let (connected, options) = tokio::select! {
+        let (connected, options, trust) = tokio::select! {
             prepared = prepare(cli, arguments, &store) => prepared?,
             exit = signals.next() => return Ok(exit),
         };
-        store.pin_chain(connected.chain_id)?;
+        pin(&store, &connected.chain)?;
         let (report, signal) = sync(cli, store, connected, options, signals).await?;
-        finish(cli, arguments, report, signal)
+        finish(cli, arguments, report, trust, signal)
     })
 }
 
 /// Finds the peers and the root.
-async fn prepare(cli: &Cli, arguments: &SyncArgs, store: &Store) -> Result<(Connected, SyncOptions), Failure> {
+async fn prepare(
+    cli: &Cli,
+    arguments: &SyncArgs,
+    store: &Store,
+) -> Result<(Connected, SyncOptions, Option<Trust>), Failure> {
     let connected = connect(&arguments.peers, Some(store)).await?;
-    let (root, block) = target(cli, arguments, &connected).await?;
-    let limits = PoolLimits {
-        batch_items: arguments.peers.batch_size,
-        requests_per_peer: arguments.peers.max_concurrent_requests,
-        ..PoolLimits::default()
-    };
+    let Goal { root, block, trust, follow, said } = goal(arguments, &connected).await?;
+    if let Some(said) = said.filter(|_| !cli.quiet && !cli.json) {
+        ui::say(&said);
+    }
     let options = SyncOptions {
         block,
-        limits,
+        limits: limits(&arguments.peers),
         request_timeout: arguments.peers.rpc_timeout,
         max_duration: arguments.max_duration,
+        chain: connected.chain,
+        follow,
         ..SyncOptions::new(root)
     };
-    Ok((connected, options))
-}
-
-/// The root to sync and, where the user gave a block, that block.
-async fn target(cli: &Cli, arguments: &SyncArgs, connected: &Connected) -> Result<(H256, Option<Block>), Failure> {
-    match (arguments.root, &arguments.block) {
-        (Some(root), _) => Ok((root, None)),
-        (None, Some(block)) => {
-            let Pivot { root, block, peer } = pivot::resolve(block, &connected.peers).await?;
-            if !cli.quiet && !cli.json {
-                ui::say(&format!("block {} {:?} has state {root:?}, says {peer}", block.number, block.hash));
-            }
-            Ok((root, Some(block)))
-        }
-        (None, None) => Err(Failure::new(Exit::Usage, "give --root or --block")),
-    }
+    Ok((connected, options, trust))
 }
 
 /// Runs a sync until it ends; the first signal stops it, the second ends the process.
@@ -78,7 +67,7 @@ async fn sync(
     options: SyncOptions,
     mut signals: Signals,
 ) -> Result<(Report, Option<Exit>), Failure> {
-    let names: Vec<String> = connected.peers.iter().map(|peer| peer.url().to_string()).collect();
+    let names: Vec<String> = connected.peers.iter().map(|peer| peer.client.url().to_string()).collect();
     let mut listener = Listener::new(cli.display(), &names);
     let sync = Sync::new(store, connected.peers, options);
     let handle = sync.handle();
@@ -103,8 +92,14 @@ async fn sync(
 }
 
 /// Prints the result and picks the exit code.
-fn finish(cli: &Cli, arguments: &SyncArgs, report: Report, signal: Option<Exit>) -> Result<Exit, Failure> {
-    report::print(cli.json, &report)?;
+fn finish(
+    cli: &Cli,
+    arguments: &SyncArgs,
+    report: Report,
+    trust: Option<Trust>,
+    signal: Option<Exit>,
+) -> Result<Exit, Failure> {
+    report::print(cli.json, &report, trust)?;
     let resume =
         format!("run the same command again to resume: {} holds what was fetched", arguments.datadir.display());
     match report.outcome {
@@ -128,7 +123,7 @@ async fn plan(cli: &Cli, arguments: &SyncArgs) -> Result<Exit, Failure> {
         Err(error) => return Err(error.into()),
     };
     let connected = connect(&arguments.peers, store.as_ref()).await?;
-    let (root, block) = target(cli, arguments, &connected).await?;
+    let Goal { root, block, trust, said, .. } = goal(arguments, &connected).await?;
     let record = store.as_ref().map(|store| store.root(&root)).transpose()?.flatten();
     let action = match (&store, record.map(|record| record.state)) {
         (_, Some(crate::store::RootState::Complete)) => "nothing: the state is complete",
@@ -136,11 +131,16 @@ async fn plan(cli: &Cli, arguments: &SyncArgs) -> Result<Exit, Failure> {
         (Some(_), None) => "fetch what differs from what the store holds",
         (None, None) => "fetch the whole state into a new store",
     };
-    let peers: Vec<String> = connected.peers.iter().map(|peer| peer.url().to_string()).collect();
+    let peers: Vec<String> = connected.peers.iter().map(|peer| peer.client.url().to_string()).collect();
     if cli.json {
-        let number = block.as_ref().map(|block| block.number);
-        let plan = json!({ "root": format!("{root:?}"), "block_number": number, "action": action, "peers": peers });
-        return report::document(&plan);
+        return report::document(&json!({
+            "root": format!("{root:?}"),
+            "block_number": block.as_ref().map(|block| block.number),
+            "trust": trust.map(|trust| trust.name()),
+            "action": action,
+            "peers": peers,
+        }));
     }
-    report::text(&format!("state   {root:?}\naction  {action}\npeers   {}", peers.join(", ")))
+    let block = said.map(|said| format!("block   {said}\n")).unwrap_or_default();
+    report::text(&format!("{block}state   {root:?}\naction  {action}\npeers   {}", peers.join(", ")))
 }

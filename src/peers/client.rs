@@ -19,6 +19,9 @@ pub struct RpcError {
     /// The error text.
     #[serde(default)]
     pub message: String,
+    /// What else the peer has to say, such as how long to wait.
+    #[serde(default)]
+    pub data: Option<Value>,
 }
 
 /// Why a call brought no result.
@@ -80,13 +83,18 @@ impl Client {
             error: Option<RpcError>,
         }
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string().into_bytes();
-        let reply = tokio::time::timeout(self.timeout, self.http.post(body, REPLY_BYTES_MAX)).await;
-        let reply = reply.map_err(|_| TransportError::TimedOut(self.timeout))??;
+        let reply = self.post(body).await?;
         let reply: Reply =
             serde_json::from_slice(&reply).map_err(|error| CallError::Garbage { method, why: error.to_string() })?;
         match reply.error {
             Some(error) => Err(error.into()),
             None => Ok(reply.result),
         }
+    }
+
+    /// Sends a body and waits for the reply's.
+    pub(super) async fn post(&self, body: Vec<u8>) -> Result<Vec<u8>, TransportError> {
+        let reply = tokio::time::timeout(self.timeout, self.http.post(body, REPLY_BYTES_MAX)).await;
+        reply.map_err(|_| TransportError::TimedOut(self.timeout))?
     }
 }

@@ -1,21 +1,24 @@
-//! The peers: who is asked for what, over which wire, and what an answer means.
+//! The peers: who is asked for what, in which dialect, over which wire, and what an answer means.
 //!
 //! [`Pool`] decides and is pure: time comes in as an argument, and it touches no socket. [`Client`] and its transport
-//! do the I/O, [`wire`] turns items into JSON-RPC and back.
+//! do the I/O, [`wire`] turns items into JSON-RPC and back, a [`Dialect`] says what a peer's database calls an item.
 
-mod attempts;
+mod batch;
+mod block;
 mod client;
+mod dialect;
 mod http;
 mod outcome;
+mod peer;
 mod pool;
-#[cfg(test)]
-mod pool_tests;
 mod probe;
 pub mod wire;
 
-pub use self::attempts::Unavailable;
+pub use self::block::{BlockId, Header, NotABlock, header, headers};
 pub use self::client::{CallError, Client, RpcError};
+pub use self::dialect::{CODE_PREFIX, Dialect};
 pub use self::http::{Http, PeerUrl, TransportError, UrlError};
 pub use self::outcome::Verdict;
-pub use self::pool::{Ask, Dispatch, Outage, Pool, PoolLimits, RequestId, Sent, Stats};
-pub use self::probe::{PeerInfo, ProbeError, probe};
+pub use self::peer::Peer;
+pub use self::pool::{Ask, Dispatch, Outage, Pool, PoolLimits, RequestId, Sent, Stats, Trip, Unavailable};
+pub use self::probe::{Chain, PeerInfo, ProbeError, probe};

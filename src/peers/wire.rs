@@ -1,16 +1,9 @@
 //! Items as JSON-RPC requests, replies as one answer for each item.
-//!
-//! The hash dialect of go-ethereum's hash-scheme database: a trie node under its hash, a code under `c` and its hash
-//! (older databases: under the bare hash).
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Ask, RpcError};
-use crate::trie::Kind;
-
-/// go-ethereum's prefix of code keys (`core/rawdb/schema.go`, `CodePrefix`).
-pub const CODE_PREFIX: u8 = b'c';
+use super::{Ask, Dialect, RpcError};
 
 /// JSON around one key in a request: `{"jsonrpc":"2.0","id":NNNN,"method":"debug_dbGet","params":["0x…"]},`.
 const CALL_BYTES: usize = 150;
@@ -41,9 +34,9 @@ pub enum ReplyError {
     Garbage(String),
 }
 
-/// A batch of `debug_dbGet` calls, one for each item, with its place in the batch as id.
+/// A batch of reads, one for each item, with its place in the batch as id.
 #[must_use]
-pub fn request(asks: &[Ask]) -> Vec<u8> {
+pub fn request(dialect: Dialect, asks: &[Ask]) -> Vec<u8> {
     let mut body = Vec::with_capacity(asks.len() * CALL_BYTES + 2);
     body.push(b'[');
     for (id, ask) in asks.iter().enumerate() {
@@ -52,19 +45,19 @@ pub fn request(asks: &[Ask]) -> Vec<u8> {
         }
         body.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
         body.extend_from_slice(id.to_string().as_bytes());
-        body.extend_from_slice(br#","method":"debug_dbGet","params":["0x"#);
-        if ask.item.key.kind == Kind::Code && !ask.bare_code {
-            push_hex(&mut body, &[CODE_PREFIX]);
+        body.extend_from_slice(br#","method":""#);
+        body.extend_from_slice(dialect.method().as_bytes());
+        body.extend_from_slice(br#"","params":[""#);
+        if let Some(database) = dialect.database(ask.item.key.kind) {
+            body.extend_from_slice(database.as_bytes());
+            body.extend_from_slice(br#"",""#);
         }
-        push_hex(&mut body, ask.item.key.hash.as_bytes());
+        body.extend_from_slice(b"0x");
+        body.extend_from_slice(faster_hex::hex_string(&dialect.key(ask)).as_bytes());
         body.extend_from_slice(br#""]}"#);
     }
     body.push(b']');
     body
-}
-
-fn push_hex(body: &mut Vec<u8>, bytes: &[u8]) {
-    body.extend_from_slice(faster_hex::hex_string(bytes).as_bytes());
 }
 
 /// One element of a reply. Ids are echoed by the server and untrusted.
@@ -135,7 +128,7 @@ mod tests {
     use primitive_types::H256;
 
     use super::*;
-    use crate::trie::{Item, Key, Nibbles};
+    use crate::trie::{Item, Key, Kind, Nibbles};
 
     fn ask(kind: Kind, byte: u8, bare_code: bool) -> Ask {
         let key = Key { kind, hash: H256::repeat_byte(byte) };
@@ -145,7 +138,7 @@ mod tests {
     #[test]
     fn a_request_asks_for_nodes_by_hash_and_for_codes_by_prefix_or_bare_hash() {
         let asks = [ask(Kind::AccountNode, 1, false), ask(Kind::Code, 2, false), ask(Kind::Code, 3, true)];
-        let request: serde_json::Value = serde_json::from_slice(&request(&asks)).unwrap();
+        let request: serde_json::Value = serde_json::from_slice(&request(Dialect::Hash, &asks)).unwrap();
         let key = |byte: &str, prefix: &str| serde_json::json!([format!("0x{prefix}{}", byte.repeat(32))]);
         let expected = [key("01", ""), key("02", "63"), key("03", "")];
         for (id, params) in expected.iter().enumerate() {
@@ -173,7 +166,7 @@ mod tests {
     fn null_errors_and_nonsense_are_told_apart() {
         let reply = br#"[{"id":0,"result":null},{"id":1,"error":{"code":-32000,"message":"pebble: not found"}},
             {"id":2,"result":{"a":1}},{"id":3,"result":5},{"id":4}]"#;
-        let error = RpcError { code: -32000, message: "pebble: not found".into() };
+        let error = RpcError { code: -32000, message: "pebble: not found".into(), data: None };
         let expected = [Answer::Null, Answer::Error(error), Answer::Nonsense, Answer::Nonsense, Answer::Nonsense];
         assert_eq!(answers(reply, 5).unwrap(), expected);
     }

@@ -7,8 +7,8 @@ use primitive_types::H256;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::driver::{Driver, Message};
-use super::{Event, Report, SyncError};
-use crate::peers::{Client, PoolLimits};
+use super::{Event, Follow, Report, SyncError};
+use crate::peers::{Chain, Peer, PoolLimits};
 use crate::store::{Block, Store};
 
 /// Messages to the driver that may wait. Producers pause when it is full; the driver never waits for them.
@@ -35,6 +35,10 @@ pub struct SyncOptions {
     pub memory_bytes: usize,
     /// Stop, resumably, after this time.
     pub max_duration: Option<Duration>,
+    /// The chain, as far as it is known: a peer that turns out to serve another is not asked.
+    pub chain: Chain,
+    /// Move to newer states by itself.
+    pub follow: Option<Follow>,
 }
 
 impl SyncOptions {
@@ -48,6 +52,8 @@ impl SyncOptions {
             request_timeout: REQUEST_TIMEOUT,
             memory_bytes: MEMORY_BYTES,
             max_duration: None,
+            chain: Chain::default(),
+            follow: None,
         }
     }
 }
@@ -65,7 +71,7 @@ pub enum StopReason {
 #[derive(Debug)]
 pub struct Sync {
     store: Arc<Store>,
-    peers: Vec<Client>,
+    peers: Vec<Peer>,
     options: SyncOptions,
     sender: Sender<Message>,
     receiver: Receiver<Message>,
@@ -78,8 +84,9 @@ pub struct Handle(Sender<Message>);
 impl Sync {
     /// Sets up a sync into `store` from `peers`.
     #[must_use]
-    pub fn new(store: Arc<Store>, peers: Vec<Client>, options: SyncOptions) -> Self {
+    pub fn new<P: Into<Peer>>(store: Arc<Store>, peers: Vec<P>, options: SyncOptions) -> Self {
         let (sender, receiver) = channel(MESSAGES);
+        let peers = peers.into_iter().map(Into::into).collect();
         Self { store, peers, options, sender, receiver }
     }
 

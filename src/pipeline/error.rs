@@ -33,6 +33,20 @@ pub enum SyncError {
         /// The node and the rule it breaks.
         what: String,
     },
+    /// The peers' state changes faster than it can be fetched.
+    #[error(
+        "the peers' state moves faster than it can be followed: after {moves} moves, {:.1} % of the key space was \
+         complete at best, and the last moves gained nothing",
+        (best * 1000.0).floor() / 10.0
+    )]
+    Outrun {
+        /// The state that they have now.
+        root: H256,
+        /// How often the sync has moved.
+        moves: u32,
+        /// The largest share that was complete at any pivot.
+        best: f64,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -2,6 +2,7 @@
 
 use primitive_types::H256;
 
+use super::Trend;
 use crate::peers::Stats;
 use crate::trie::Counts;
 
@@ -31,6 +32,19 @@ pub enum Event {
         from: H256,
         /// The root that is being synced now.
         to: H256,
+        /// Its block's number, if known.
+        to_block: Option<u64>,
+    },
+    /// A pivot is left for a newer one, because the peers have moved on.
+    Chased {
+        /// Whether the pivots get further each time.
+        trend: Trend,
+        /// How often this run has moved.
+        moves: u32,
+        /// The share of the key space that was complete at the pivot that is left.
+        share: f64,
+        /// The largest such share so far.
+        best: f64,
     },
     /// A peer is not asked any more.
     PeerLost {

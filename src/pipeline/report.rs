@@ -28,6 +28,8 @@ pub struct Report {
     pub requests: u64,
     /// Items asked for again.
     pub retries: u64,
+    /// How often the sync moved to a newer block by itself.
+    pub moves: u32,
     /// How long it took.
     pub duration: Duration,
     /// Each peer's address, without credentials, and what it did.

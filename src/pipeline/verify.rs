@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::peers::{Ask, Verdict, wire};
+use crate::peers::{Ask, Dialect, Verdict, wire};
 use crate::trie::{Item, NodeError, Origin, Reject, Verified};
 
 /// Items checked by one rayon task. Large enough that the hand-over does not show (a node takes about 1 µs), small
@@ -20,15 +20,15 @@ pub(super) struct Checked {
     pub(super) malformed: Option<(Item, NodeError)>,
 }
 
-/// Checks a reply against what was asked.
-pub(super) fn check(asks: &[Ask], reply: &[u8]) -> Checked {
+/// Checks a reply against what was asked, and in which dialect.
+pub(super) fn check(dialect: Dialect, asks: &[Ask], reply: &[u8]) -> Checked {
     let answers = match wire::answers(reply, asks.len()) {
         Ok(answers) => answers,
         Err(wire::ReplyError::Whole(error)) => return Checked::all(asks, &Verdict::of_error(&error)),
         Err(garbage) => return Checked::all(asks, &Verdict::Failed(garbage.to_string())),
     };
     let pairs: Vec<(&Ask, wire::Answer<'_>)> = asks.iter().zip(answers).collect();
-    let chunks: Vec<Checked> = pairs.par_chunks(CHUNK).map(check_chunk).collect();
+    let chunks: Vec<Checked> = pairs.par_chunks(CHUNK).map(|pairs| check_chunk(dialect, pairs)).collect();
     let mut checked = Checked::default();
     for chunk in chunks {
         checked.nodes.extend(chunk.nodes);
@@ -48,23 +48,21 @@ impl Checked {
     /// geth answers an over-long batch with one element that says so, and nothing for the others.
     fn spread_shrink(&mut self) {
         if self.verdicts.contains(&Verdict::Shrink) {
-            let unanswered = |verdict: &&mut Verdict| **verdict == Verdict::Failed(UNANSWERED.into());
+            let unanswered = |verdict: &&mut Verdict| **verdict == Verdict::Unanswered;
             self.verdicts.iter_mut().filter(unanswered).for_each(|verdict| *verdict = Verdict::Shrink);
         }
     }
 }
 
-const UNANSWERED: &str = "the reply leaves items out";
-
-fn check_chunk(pairs: &[(&Ask, wire::Answer<'_>)]) -> Checked {
+fn check_chunk(dialect: Dialect, pairs: &[(&Ask, wire::Answer<'_>)]) -> Checked {
     let mut checked = Checked::default();
     for (ask, answer) in pairs {
         let verdict = match answer {
-            wire::Answer::Hex(hex) => checked.check_value(ask, hex),
+            wire::Answer::Hex(hex) => checked.check_value(dialect, ask, hex),
             wire::Answer::Null => Verdict::Absent,
             wire::Answer::Error(error) => Verdict::of_error(error),
             wire::Answer::Nonsense => Verdict::Failed("a result that is not a hex string".into()),
-            wire::Answer::Nothing => Verdict::Failed(UNANSWERED.into()),
+            wire::Answer::Nothing => Verdict::Unanswered,
         };
         checked.verdicts.push(verdict);
     }
@@ -72,11 +70,12 @@ fn check_chunk(pairs: &[(&Ask, wire::Answer<'_>)]) -> Checked {
 }
 
 impl Checked {
-    fn check_value(&mut self, ask: &Ask, hex: &str) -> Verdict {
+    fn check_value(&mut self, dialect: Dialect, ask: &Ask, hex: &str) -> Verdict {
         let Some(bytes) = wire::unhex(hex) else { return Verdict::Corrupt };
         match Verified::check(ask.item, bytes, Origin::Peer) {
             Ok(node) => self.nodes.push(node),
-            Err(Reject::WrongHash) => return Verdict::Corrupt,
+            Err(Reject::WrongHash) if dialect.names_content(ask.item.key.kind) => return Verdict::Corrupt,
+            Err(Reject::WrongHash) => return Verdict::Stale,
             Err(Reject::Malformed(rule)) => self.malformed = Some((ask.item, rule)),
         }
         Verdict::Found

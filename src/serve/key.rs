@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use primitive_types::H256;
 
 use super::{Source, SourceError};
-use crate::peers::wire::CODE_PREFIX;
+use crate::peers::CODE_PREFIX;
 
 /// A key of geth's database, as far as there is anything under it here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -40,6 +40,14 @@ pub enum StoreError {
         /// The chain id asked for.
         wanted: u64,
     },
+    /// The store belongs to another chain with the same id.
+    #[error("the store belongs to the chain with genesis {stored:?}, the peers serve the one with {wanted:?}")]
+    OtherGenesis {
+        /// The hash pinned in the store.
+        stored: primitive_types::H256,
+        /// The hash asked for.
+        wanted: primitive_types::H256,
+    },
     /// A value does not say what its key or its format promises.
     #[error("the store is corrupt: {what}")]
     Corrupt {

@@ -18,6 +18,8 @@ pub(super) const META: &str = "meta";
 pub(super) const KEY_FORMAT: &[u8] = b"format";
 /// → chain id, 8 bytes big-endian; absent until a chain is known.
 pub(super) const KEY_CHAIN_ID: &[u8] = b"chain_id";
+/// → hash of the chain's first block, 32 bytes; absent until it is known.
+pub(super) const KEY_GENESIS: &[u8] = b"genesis";
 /// → JSON of the [`Checkpoint`](super::Checkpoint).
 pub(super) const KEY_CHECKPOINT: &[u8] = b"checkpoint";
 /// followed by a root's 32 bytes → JSON of its [`RootRecord`](super::RootRecord).

@@ -6,7 +6,8 @@ use primitive_types::H256;
 use rocksdb::{ColumnFamily, DB, DBPinnableSlice, IteratorMode, WriteBatch, WriteOptions};
 
 use super::layout::{
-    CODES, FORMAT_VERSION, KEY_CHAIN_ID, KEY_CHECKPOINT, KEY_FORMAT, META, NODES, PREFIX_ROOT, STAGING, root_key,
+    CODES, FORMAT_VERSION, KEY_CHAIN_ID, KEY_CHECKPOINT, KEY_FORMAT, KEY_GENESIS, META, NODES, PREFIX_ROOT, STAGING,
+    root_key,
 };
 use super::{Checkpoint, RootRecord, RootState, StoreError, options};
 use crate::trie::{Commit, EMPTY_ROOT, Key, Kind, NodeSource};
@@ -95,6 +96,26 @@ impl Store {
             Some(stored) if stored == chain_id => Ok(()),
             Some(stored) => Err(StoreError::OtherChain { stored, wanted: chain_id }),
         }
+    }
+
+    /// Pins the hash of the chain's first block, or checks it against the one that is pinned.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherGenesis`] when another one is pinned.
+    pub fn pin_genesis(&self, genesis: H256) -> Result<(), StoreError> {
+        match self.genesis()? {
+            None => Ok(self.db.put_cf(self.family(META)?, KEY_GENESIS, genesis)?),
+            Some(stored) if stored == genesis => Ok(()),
+            Some(stored) => Err(StoreError::OtherGenesis { stored, wanted: genesis }),
+        }
+    }
+
+    /// The pinned hash of the chain's first block, if it is known.
+    ///
+    /// # Errors
+    /// When the value cannot be read.
+    pub fn genesis(&self) -> Result<Option<H256>, StoreError> {
+        self.number(KEY_GENESIS, H256)
     }
 
     /// The pinned chain id, if one is known.

@@ -27,6 +27,28 @@ impl Kind {
     }
 }
 
+/// A choice of kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kinds {
+    /// Nodes of both tries.
+    pub nodes: bool,
+    /// Codes.
+    pub codes: bool,
+}
+
+impl Kinds {
+    /// Nodes and codes.
+    pub const ALL: Self = Self { nodes: true, codes: true };
+    /// Nothing.
+    pub const NONE: Self = Self { nodes: false, codes: false };
+
+    /// Whether a kind is among them.
+    #[must_use]
+    pub fn contains(self, kind: Kind) -> bool {
+        if kind == Kind::Code { self.codes } else { self.nodes }
+    }
+}
+
 /// The identity of a wanted thing: the same node under a thousand accounts has one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {

@@ -21,7 +21,7 @@ mod walk;
 pub use account::Account;
 pub use builder::{BuilderError, TrieBuilder};
 pub use error::{AccountError, NodeError, RlpError};
-pub use item::{Item, Key, Kind};
+pub use item::{Item, Key, Kind, Kinds};
 pub use keccak::{EMPTY_CODE_HASH, EMPTY_ROOT, keccak256};
 pub use nibbles::Nibbles;
 pub use node::{Child, Leaf, Links, TrieKind, decode};

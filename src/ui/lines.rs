@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{count, percent, say, time};
-use crate::pipeline::{Event, Progress};
+use crate::pipeline::{Event, Progress, Trend};
 
 /// Writes a line at most once an interval.
 pub(crate) struct Lines {
@@ -51,7 +51,19 @@ pub(super) fn notice(event: &Event) -> Option<String> {
             Some(format!("resuming state {root:?}: {} nodes and codes are here", count(before.nodes + before.codes)))
         }
         Event::Started { root, .. } => Some(format!("syncing state {root:?}")),
-        Event::Pivoted { from, to } => Some(format!("moving from state {from:?} to {to:?}")),
+        Event::Pivoted { from, to, to_block } => {
+            let block = to_block.map(|block| format!(" of block {block}")).unwrap_or_default();
+            Some(format!("moving from state {from:?} to {to:?}{block}"))
+        }
+        Event::Chased { trend, moves, share, best } => Some(format!(
+            "move {moves}: the peers have moved on with {} of the key space complete, {} at best so far; {}",
+            percent(*share),
+            percent(*best),
+            match trend {
+                Trend::Converging => "converging",
+                Trend::Outrun => "warning: more changes between two moves than is fetched",
+            }
+        )),
         Event::PeerLost { peer, reason } => Some(format!("warning: {peer} is not asked any more: {reason}")),
         Event::Progress(_) | Event::Committed { .. } | Event::Finished { .. } => None,
     }

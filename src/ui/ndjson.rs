@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::say;
-use crate::pipeline::Event;
+use crate::pipeline::{Event, Trend};
 
 /// The version of the lines' layout; new fields do not change it.
 const VERSION: u32 = 1;
@@ -44,9 +44,22 @@ impl Ndjson {
                     "memory_bytes": progress.memory_bytes,
                 })
             }
-            Event::Pivoted { from, to } => {
-                json!({ "message_type": "pivoted", "from": format!("{from:?}"), "to": format!("{to:?}") })
-            }
+            Event::Pivoted { from, to, to_block } => json!({
+                "message_type": "pivoted",
+                "from": format!("{from:?}"),
+                "to": format!("{to:?}"),
+                "to_block": to_block,
+            }),
+            Event::Chased { trend, moves, share, best } => json!({
+                "message_type": "chased",
+                "verdict": match trend {
+                    Trend::Converging => "converging",
+                    Trend::Outrun => "churn exceeds rate",
+                },
+                "moves": moves,
+                "percent_done": share,
+                "percent_done_best": best,
+            }),
             Event::PeerLost { peer, reason } => {
                 json!({ "message_type": "peer_lost", "peer": peer, "reason": reason })
             }

@@ -26,7 +26,7 @@ pub use self::commit::{Commit, Complete, Done};
 pub use self::counts::Counts;
 use self::queue::LevelQueue;
 use self::table::{Id, Request, State, Table};
-use super::{Account, EMPTY_ROOT, Item, Key, Kind, Leaf, Links, Nibbles, NodeError, Origin, Verified};
+use super::{Account, EMPTY_ROOT, Item, Key, Kind, Kinds, Leaf, Links, Nibbles, NodeError, Origin, Verified};
 
 /// Memory of one request in bytes: its table entry, its key in the index, its queue entry, its parents; rounded up.
 const REQUEST_BYTES: usize = 384;
@@ -170,11 +170,16 @@ impl Scheduler {
     /// Up to `max` items to fetch, deepest level first and in path order inside a level. Nothing while the byte
     /// budget is exceeded, but for a trickle when little else is on its way.
     pub fn missing(&mut self, max: usize) -> Vec<Item> {
+        self.missing_of(Kinds::ALL, max)
+    }
+
+    /// The same, of some kinds only: for a peer that does not serve the others.
+    pub fn missing_of(&mut self, kinds: Kinds, max: usize) -> Vec<Item> {
         let within_budget = self.memory_bytes() < self.byte_budget;
         let max = if within_budget { max } else { max.min(TRICKLE.saturating_sub(self.fetching)) };
         let mut items = Vec::new();
         while items.len() < max {
-            let Some(id) = self.wanted.pop() else { break };
+            let Some(id) = self.wanted.pop(kinds) else { break };
             if let Some(request) = self.table.get_mut(id).filter(|request| request.state == State::Wanted) {
                 request.state = State::Fetching;
                 self.fetching += 1;

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use primitive_types::H256;
 
 use super::table::Id;
-use crate::trie::{Item, Nibbles};
+use crate::trie::{Item, Kinds, Nibbles};
 
 /// One queue for each level, taken from the deepest level that holds anything and in path order inside it.
 ///
@@ -14,6 +14,7 @@ use crate::trie::{Item, Nibbles};
 /// read neighbours together. Entries may be stale (the item came by another way); whoever takes one checks.
 #[derive(Debug)]
 pub(super) struct LevelQueue {
+    /// The last is that of codes.
     levels: Vec<BinaryHeap<Reverse<Entry>>>,
 }
 
@@ -36,9 +37,12 @@ impl LevelQueue {
         }
     }
 
-    /// The next entry: deepest level, lowest path.
-    pub(super) fn pop(&mut self) -> Option<Id> {
-        let level = self.levels.iter_mut().rev().find(|level| !level.is_empty())?;
+    /// The next entry of these kinds: deepest level, lowest path.
+    pub(super) fn pop(&mut self, kinds: Kinds) -> Option<Id> {
+        let nodes = self.levels.len().saturating_sub(1);
+        let first = if kinds.nodes { 0 } else { nodes };
+        let last = if kinds.codes { self.levels.len() } else { nodes };
+        let level = self.levels.get_mut(first..last)?.iter_mut().rev().find(|level| !level.is_empty())?;
         level.pop().map(|Reverse(entry)| entry.id)
     }
 }

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use primitive_types::H256;
 
-use super::{Dispatch, Pool, PoolLimits, Verdict};
+use super::{Dispatch, Pool, PoolLimits, Trip};
+use crate::peers::{Dialect, Verdict};
 use crate::trie::{Item, Kind, Origin, Scheduler, TrieBuilder, Verified, keccak256};
 
 /// A scheduler that wants nodes, and the bytes of those.
@@ -60,6 +61,7 @@ fn limits() -> PoolLimits {
     PoolLimits {
         batch_items: 8,
         requests_per_peer: 2,
+        requests_per_second: None,
         absent_rounds: 3,
         absent_delay: Duration::from_millis(100),
         failure_delay: Duration::from_millis(100),
@@ -69,12 +71,14 @@ fn limits() -> PoolLimits {
 
 fn pool(peers: usize) -> (Pool, Wanted, Instant) {
     let now = Instant::now();
-    (Pool::new(peers, limits(), now), Wanted::new(), now)
+    let mut pool = Pool::new(peers, limits(), now);
+    (0..peers).for_each(|peer| pool.introduce(peer, Dialect::Hash, true));
+    (pool, Wanted::new(), now)
 }
 
 /// Answers a request with one verdict for all its items; what is found is delivered.
 fn answer(pool: &mut Pool, wanted: &mut Wanted, now: Instant, request: &Dispatch, verdict: &Verdict) {
-    let sent = pool.take(request.id).unwrap();
+    let sent = pool.take(request.id, Some(Trip { bytes: 1_000, time: ms(10) })).unwrap();
     if *verdict == Verdict::Found {
         sent.asks.iter().for_each(|ask| wanted.deliver(&ask.item));
     }
@@ -180,7 +184,7 @@ fn a_late_request_gives_its_items_to_others_and_keeps_its_place() {
     answer(&mut pool, &mut wanted, now, &requests[0], &Verdict::Found);
     assert!(requests[0].asks.iter().all(|ask| !wanted.scheduler.is_fetching(&ask.item.key)));
     for request in &again {
-        let sent = pool.take(request.id).unwrap();
+        let sent = pool.take(request.id, None).unwrap();
         let verdicts = vec![Verdict::Absent; sent.asks.len()];
         pool.settle(now, &sent, &verdicts, |key| wanted.scheduler.is_fetching(key));
     }
@@ -288,7 +292,7 @@ fn without_any_useful_peer_the_sync_gives_up_when_patience_ends() {
 fn a_peer_without_the_method_is_dismissed_at_once() {
     let (mut pool, mut wanted, now) = pool(1);
     let request = pool.assign(now, 8, &mut wanted.scheduler).remove(0);
-    answer(&mut pool, &mut wanted, now, &request, &Verdict::Unsupported("no such method".into()));
+    answer(&mut pool, &mut wanted, now, &request, &Verdict::Refused("no such method".into()));
     assert!(pool.outage(now).is_some());
 }
 
@@ -336,9 +340,10 @@ fn codes_are_asked_by_their_prefix_first_and_by_the_bare_hash_then() {
 
     let now = Instant::now();
     let mut pool = Pool::new(1, limits(), now);
+    pool.introduce(0, Dialect::Hash, true);
     let first = pool.assign(now, 1, &mut scheduler).remove(0);
     assert_eq!((first.asks[0].item.key.kind, first.asks[0].bare_code), (Kind::Code, false));
-    let sent = pool.take(first.id).unwrap();
+    let sent = pool.take(first.id, None).unwrap();
     pool.settle(now, &sent, &[Verdict::Absent], |key| scheduler.is_fetching(key));
     let second = pool.assign(now, 0, &mut scheduler).remove(0);
     assert!(second.asks[0].bare_code, "at once, by the old key");
@@ -368,7 +373,122 @@ fn a_batch_of_codes_is_smaller_than_one_of_nodes() {
     }
     wanted.settle_lookups();
     let mut pool = Pool::new(1, PoolLimits { batch_items: 384, ..limits() }, Instant::now());
+    pool.introduce(0, Dialect::Hash, true);
     let requests = pool.assign(Instant::now(), usize::MAX, &mut wanted.scheduler);
     assert!(requests.iter().all(|request| request.asks.iter().all(|ask| ask.item.key.kind == Kind::Code)));
     assert!(requests[0].asks.len() < 100, "{} codes in one request", requests[0].asks.len());
+}
+
+#[test]
+fn a_peer_is_not_asked_before_it_has_said_what_it_is() {
+    let now = Instant::now();
+    let (mut pool, mut wanted) = (Pool::new(1, limits(), now), Wanted::new());
+    assert!(pool.assign(now, usize::MAX, &mut wanted.scheduler).is_empty());
+    assert_eq!(pool.to_probe(now), [0]);
+    assert!(pool.to_probe(now).is_empty(), "it is being asked");
+    pool.probe_failed(now, 0, "refused".into());
+    assert!(pool.to_probe(now).is_empty());
+    let now = pool.wake_at(now).unwrap();
+    assert_eq!(pool.to_probe(now), [0], "again after a rest");
+    pool.introduce(0, Dialect::Path, false);
+    let requests = pool.assign(now, 8, &mut wanted.scheduler);
+    assert_eq!(requests[0].dialect, Dialect::Path);
+}
+
+#[test]
+fn a_peer_that_was_away_is_asked_anew_what_it_is() {
+    let now = Instant::now();
+    let (mut pool, mut wanted, mut now) = (Pool::new(1, limits(), now), Wanted::new(), now);
+    pool.introduce(0, Dialect::Hash, false);
+    for _ in 0..3 {
+        let request = pool.assign(now, 8, &mut wanted.scheduler).remove(0);
+        answer(&mut pool, &mut wanted, now, &request, &Verdict::Failed("refused".into()));
+        now = pool.wake_at(now).unwrap();
+    }
+    assert!(pool.assign(now, 8, &mut wanted.scheduler).is_empty());
+    assert_eq!(pool.to_probe(now), [0]);
+}
+
+#[test]
+fn another_version_is_nobodys_fault_and_is_asked_elsewhere() {
+    let (mut pool, mut wanted, now) = pool(2);
+    pool.introduce(0, Dialect::Path, true);
+    let requests = pool.assign(now, usize::MAX, &mut wanted.scheduler);
+    let stale: Vec<_> = requests.iter().filter(|request| request.peer == 0).collect();
+    for request in &stale {
+        answer(&mut pool, &mut wanted, now, request, &Verdict::Stale);
+    }
+    assert_eq!((pool.stats()[0].stale, pool.stats()[0].corrupt), (16, 0));
+    assert_eq!(pool.dismissed().count(), 0);
+    let other = requests.iter().find(|request| request.peer == 1).unwrap();
+    answer(&mut pool, &mut wanted, now, other, &Verdict::Found);
+    let again = pool.assign(now, 0, &mut wanted.scheduler);
+    assert!(again.iter().all(|request| request.peer == 1) && !again.is_empty());
+}
+
+#[test]
+fn a_peer_of_codes_gets_codes_only() {
+    let (mut pool, mut wanted, now) = pool(1);
+    pool.introduce(0, Dialect::Codes, true);
+    assert!(pool.assign(now, usize::MAX, &mut wanted.scheduler).is_empty(), "nodes are wanted, no codes");
+    let outage = pool.outage(now).unwrap();
+    assert_eq!(outage.reasons, [(0, "it serves codes only".to_owned())]);
+}
+
+#[test]
+fn what_a_slow_peer_was_asked_last_is_asked_of_an_idle_one() {
+    let (mut pool, mut wanted, now) = pool(2);
+    let requests = pool.assign(now, usize::MAX, &mut wanted.scheduler);
+    let (fast, slow): (Vec<_>, Vec<_>) = requests.iter().partition(|request| request.peer == 1);
+    // Until nothing is left but what the slow one holds.
+    let mut todo: Vec<Dispatch> = fast.into_iter().cloned().collect();
+    let mut now = now + ms(10);
+    while let Some(request) = todo.pop() {
+        answer(&mut pool, &mut wanted, now, &request, &Verdict::Found);
+        wanted.settle_lookups();
+        todo.extend(pool.assign(now, usize::MAX, &mut wanted.scheduler));
+    }
+    now = pool.wake_at(now).unwrap();
+    let hedges = pool.assign(now, usize::MAX, &mut wanted.scheduler);
+    let [hedge] = &hedges[..] else { panic!("one at a time: {}", hedges.len()) };
+    assert_eq!((hedge.peer, &hedge.asks), (1, &slow[0].asks));
+    assert_eq!(pool.in_time(), slow.len(), "nothing waits for the copy");
+    answer(&mut pool, &mut wanted, now, hedge, &Verdict::Found);
+    // The slow one's own answer comes too late to matter, whatever it is.
+    answer(&mut pool, &mut wanted, now, slow[0], &Verdict::Absent);
+    assert!(slow[0].asks.iter().all(|ask| !wanted.scheduler.is_fetching(&ask.item.key)));
+    assert_eq!(pool.unavailable(now), None);
+}
+
+#[test]
+fn a_state_that_everyone_has_pruned_shows() {
+    let (mut pool, mut wanted, mut now) = pool(2);
+    let start = now;
+    while now < start + Duration::from_secs(2) {
+        for request in pool.assign(now, 32, &mut wanted.scheduler) {
+            answer(&mut pool, &mut wanted, now, &request, &Verdict::Absent);
+        }
+        now += ms(50);
+    }
+    assert_eq!(pool.pruned(now), Some(1.0));
+    pool.forget_retries();
+    assert_eq!(pool.pruned(now), None, "that was the other root's");
+}
+
+#[test]
+fn a_limit_on_requests_a_second_is_kept() {
+    let now = Instant::now();
+    let limits = PoolLimits { requests_per_second: Some(10.0), ..limits() };
+    let (mut pool, mut wanted) = (Pool::new(1, limits, now), Wanted::new());
+    pool.introduce(0, Dialect::Hash, true);
+    let mut sent = 0;
+    for step in 0..100 {
+        let now = now + ms(10) * step;
+        for request in pool.assign(now, 1, &mut wanted.scheduler) {
+            sent += 1;
+            answer(&mut pool, &mut wanted, now, &request, &Verdict::Found);
+            wanted.settle_lookups();
+        }
+    }
+    assert_eq!(sent, 10);
 }

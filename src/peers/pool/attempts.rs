@@ -60,22 +60,24 @@ impl Attempts {
     }
 
     /// Begins the next round for an item if all of `peers` have refused in this one; `delay` says how long to wait
-    /// before it.
+    /// before it. True if it began.
     pub(super) fn next_round(
         &mut self,
         key: &Key,
         peers: impl Iterator<Item = usize>,
         now: Instant,
         delay: impl Fn(u32) -> Duration,
-    ) {
-        let Some(attempt) = self.by_key.get_mut(key) else { return };
+    ) -> bool {
+        let Some(attempt) = self.by_key.get_mut(key) else { return false };
         let refused =
             |peer| attempt.refusals.iter().any(|refusal| refusal.peer == peer && refusal.round == attempt.round);
         let mut peers = peers.peekable();
-        if peers.peek().is_some() && peers.all(refused) {
+        let over = peers.peek().is_some() && peers.all(refused);
+        if over {
             attempt.round += 1;
             attempt.not_before = Some(now + delay(attempt.round));
         }
+        over
     }
 
     /// When the item may be asked for again, if it has to wait.

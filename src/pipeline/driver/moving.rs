@@ -1,0 +1,124 @@
+//! Moving to another root: when told to, or by itself.
+
+use std::time::Instant;
+
+use super::{Driver, Message, Mode};
+use crate::pipeline::follow::{Chase, Follow, Target, Trend, is_worth_a_move};
+use crate::pipeline::{Event, SyncError};
+use crate::store::RootRecord;
+use crate::trie::Scheduler;
+
+/// Where the search for a newer state is.
+#[derive(Debug)]
+pub(super) struct Follower {
+    chase: Chase,
+    asked_at: Instant,
+    /// Whether the source is being asked now, and whether because the peers do not have the present state any more.
+    asking: bool,
+    asking_in_need: bool,
+    /// The source was asked in need and knows nothing newer.
+    nothing_newer: bool,
+}
+
+impl Follower {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { chase: Chase::default(), asked_at: now, asking: false, asking_in_need: false, nothing_newer: false }
+    }
+
+    /// When the source is to be asked again.
+    pub(super) fn wake_at(&self, follow: &Follow) -> Option<Instant> {
+        (!self.asking).then_some(self.asked_at + follow.interval)
+    }
+
+    /// How often the sync has moved by itself.
+    pub(super) fn moves(&self) -> u32 {
+        self.chase.moves
+    }
+
+    fn moved(&mut self) {
+        self.nothing_newer = false;
+    }
+}
+
+impl<L: FnMut(Event) + Send> Driver<L> {
+    /// Asks for a newer state from time to time, and at once when the present one cannot be had any more.
+    pub(super) fn follow(&mut self, now: Instant) {
+        let Some(Follow { source, interval }) = &self.options.follow else { return };
+        let in_need =
+            !self.follower.nothing_newer && (self.pool.pruned(now).is_some() || self.pool.unavailable(now).is_some());
+        if self.follower.asking || !(in_need || self.follower.asked_at + *interval <= now) {
+            return;
+        }
+        let (source, sender) = (source.clone(), self.sender.clone());
+        (self.follower.asking, self.follower.asking_in_need) = (true, in_need);
+        self.requests.spawn(async move {
+            let newest = source.newest().await;
+            let _ = sender.send(Message::Newest(newest)).await;
+        });
+    }
+
+    /// Whether an item that no peer has may be none of another state's.
+    pub(super) fn hopes_for_another(&self) -> bool {
+        self.options.follow.is_some() && !self.follower.nothing_newer
+    }
+
+    /// Decides whether to move to the newest state.
+    pub(super) fn consider(&mut self, target: Result<Target, String>) -> Result<(), SyncError> {
+        let in_need = std::mem::take(&mut self.follower.asking_in_need);
+        (self.follower.asking, self.follower.asked_at) = (false, Instant::now());
+        if !matches!(self.mode, Mode::Syncing) {
+            return Ok(());
+        }
+        let target = match target {
+            Ok(target) => target,
+            Err(why) => {
+                tracing::debug!(why, "no newer state");
+                self.follower.nothing_newer |= in_need;
+                return Ok(());
+            }
+        };
+        if target.root == self.options.root {
+            self.follower.nothing_newer |= in_need;
+            return Ok(());
+        }
+        let share = self.share();
+        if !in_need && !is_worth_a_move(share, self.options.block.as_ref(), &target) {
+            return Ok(());
+        }
+        let trend = self.follower.chase.leave(share);
+        let Chase { moves, best, .. } = self.follower.chase;
+        (self.listener)(Event::Chased { trend, moves, share, best });
+        if trend == Trend::Outrun && self.follower.chase.is_futile() {
+            return Err(SyncError::Outrun { root: target.root, moves, best });
+        }
+        self.mode = Mode::Draining(target.root, target.block);
+        Ok(())
+    }
+
+    /// Begins the sync to the root in the options.
+    pub(super) fn begin(&mut self) -> Result<(), SyncError> {
+        let root = self.options.root;
+        let checkpoint = self.store.checkpoint()?.filter(|checkpoint| checkpoint.root == root);
+        (self.before, self.share_before) =
+            checkpoint.map_or_else(Default::default, |checkpoint| (checkpoint.counts, checkpoint.progress));
+        self.store.begin_root(&RootRecord::syncing(root, self.options.block.clone()))?;
+        (self.listener)(Event::Started { root, before: self.before });
+        Ok(())
+    }
+
+    /// Moves to the next root once everything on its way has come in and is committed.
+    pub(super) fn switch_root(&mut self) -> Result<(), SyncError> {
+        if !matches!(self.mode, Mode::Draining(..)) || self.pool.in_time() > 0 || !self.is_quiet() {
+            return Ok(());
+        }
+        let Mode::Draining(root, block) = std::mem::replace(&mut self.mode, Mode::Syncing) else { return Ok(()) };
+        let to_block = block.as_ref().map(|block| block.number);
+        (self.listener)(Event::Pivoted { from: self.options.root, to: root, to_block });
+        self.left_behind = self.left_behind + self.scheduler.counts();
+        (self.options.root, self.options.block) = (root, block);
+        self.scheduler = Scheduler::new(root, self.options.memory_bytes);
+        self.pool.forget_retries();
+        self.follower.moved();
+        self.begin()
+    }
+}

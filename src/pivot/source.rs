@@ -1,0 +1,64 @@
+//! The newest state that the peers can serve, again and again.
+
+use std::sync::Mutex;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
+
+use super::{Instead, Pivot, Wish, resolve, root};
+use crate::peers::{Dialect, Peer};
+use crate::pipeline::{PivotSource, Target};
+
+/// Asks the peers for the newest state they can serve.
+#[derive(Debug)]
+pub struct Newest {
+    wish: Wish,
+    peers: Vec<Peer>,
+    /// Only what path-scheme peers have on disk is of interest, and nothing is asked while that stays where it is.
+    on_disk: bool,
+    last: Mutex<Option<(Vec<Option<u64>>, Target)>>,
+}
+
+impl Newest {
+    /// A source that resolves a wish anew each time; after `first`, which was resolved so before.
+    #[must_use]
+    pub fn new(wish: Wish, peers: Vec<Peer>, first: &Pivot) -> Self {
+        let on_disk = matches!(first.instead, Some(Instead::OnDisk { .. }));
+        Self { wish, peers, on_disk, last: Mutex::default() }
+    }
+
+    async fn find(&self) -> Result<Target, String> {
+        let ids = if self.on_disk { self.state_ids().await } else { Vec::new() };
+        if self.on_disk
+            && ids.iter().any(Option::is_some)
+            && let Some((known, target)) = self.last()
+            && known == ids
+        {
+            return Ok(target);
+        }
+        let pivot = resolve(&self.wish, &self.peers).await.map_err(|error| error.to_string())?;
+        let replaces = matches!(pivot.instead, Some(Instead::OnDisk { .. }));
+        let target = Target { root: pivot.root, block: pivot.block, replaces };
+        if let Ok(mut last) = self.last.lock() {
+            *last = Some((ids, target.clone()));
+        }
+        Ok(target)
+    }
+
+    fn last(&self) -> Option<(Vec<Option<u64>>, Target)> {
+        self.last.lock().ok()?.clone()
+    }
+
+    /// The ids of the states that path-scheme peers have on disk.
+    async fn state_ids(&self) -> Vec<Option<u64>> {
+        let path = self.peers.iter().filter(|peer| peer.dialect == Some(Dialect::Path));
+        let disks = join_all(path.map(|peer| root::on_disk(&peer.client))).await;
+        disks.into_iter().map(|disk| Some(disk.ok()?.id)).collect()
+    }
+}
+
+impl PivotSource for Newest {
+    fn newest(&self) -> BoxFuture<'_, Result<Target, String>> {
+        self.find().boxed()
+    }
+}
