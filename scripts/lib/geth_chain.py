@@ -1,27 +1,15 @@
-"""Builds the test chain on a fresh geth, or checks the one a directory already has.
+"""The blocks of the test chain.
 
-usage: geth_chain.py URL PID CHAIN_JSON
-
-Prints one line of JSON. Every number in it is geth's own answer, none is what this script meant
-to make. The blocks are committed with fixed times, senders and transactions, so the chain comes
-out the same, hash for hash, every time it is built by one version of geth.
+They are committed with fixed times, senders and transactions, so the chain comes out the same, hash
+for hash, every time it is built by one version of geth, whatever the scheme of its state.
 """
 
 import hashlib
-import json
-import os
-import sys
-import time
-import urllib.error
-import urllib.request
 
-REQUEST_SECONDS = 60
-# The node listens before its services answer.
-READY_SECONDS = 30
-# Half of geth's own limit of 1000 calls a batch.
-BATCH = 500
-# The most accounts debug_accountRange gives at once.
-RANGE = 256
+from geth_rpc import Failure
+
+# Blocks of a request: with the largest transactions of `growth` they stay far below geth's 5 MiB.
+COMMITS = 25
 
 GENESIS_TIME = 1_750_000_000
 SECONDS_A_BLOCK = 12
@@ -30,69 +18,17 @@ GAS_A_TRANSACTION = 1 << 24
 TRANSFER_GAS = 21_000
 GWEI = 10**9
 ETHER = 10**18
-EMPTY_ROOT = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
-EMPTY_CODE_HASH = "0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
 # EIP-170, which the largest contract fills to the byte.
 MAX_CODE = 24_576
 # An x coordinate on the curve, hence a signature that recovers to an account nobody has the key of.
 GENERATOR_X = 0x79BE667EF9DCBBAC55A06295CE870B07029BFCDB2DCE28D959F2815B16F81798
 
+# The number of the first account of `growth`, above all those of `build`.
+FIRST_GROWN = 10_000
+
 # Pairs of slots whose keccak hashes share their first 11 nibbles. A leaf below so long a path is
 # under 32 bytes for a value up to 0x7f, and so embedded in its parent, and 32 bytes or more above.
 DEEP_SLOTS = [(0x6C1400, 0x9BDD27), (0x66145D, 0xED0BEA), (0x182BA1, 0xC1DB23)]
-
-
-class Failure(Exception):
-    """Something geth said, or did not say, that ends the build."""
-
-
-class Rpc:
-    """JSON-RPC over HTTP to one node."""
-
-    def __init__(self, url):
-        self.url = url
-        # The node is on this machine: a proxy in the environment is not for it.
-        self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-    def post(self, body):
-        request = urllib.request.Request(
-            self.url, json.dumps(body).encode(), {"Content-Type": "application/json"}
-        )
-        with self.opener.open(request, timeout=REQUEST_SECONDS) as answer:
-            return json.load(answer)
-
-    def call(self, method, *params):
-        return self.batch(method, [params])[0]
-
-    def batch(self, method, params_list):
-        """Calls one method once for each entry of params_list; gives the results in that order."""
-        results = []
-        for first in range(0, len(params_list), BATCH):
-            chunk = params_list[first : first + BATCH]
-            answers = self.post(
-                [
-                    {"jsonrpc": "2.0", "id": index, "method": method, "params": params}
-                    for index, params in enumerate(chunk)
-                ]
-            )
-            by_id = {answer["id"]: answer for answer in answers}
-            for index in range(len(chunk)):
-                answer = by_id.get(index, {})
-                if "result" not in answer:
-                    raise Failure(f"{method}: {answer.get('error', 'no answer')}")
-                results.append(answer["result"])
-        return results
-
-    def wait(self):
-        """Asks until the node answers; gives its version."""
-        deadline = time.monotonic() + READY_SECONDS
-        while True:
-            try:
-                return self.call("web3_clientVersion")
-            except (OSError, ValueError) as error:
-                if time.monotonic() > deadline:
-                    raise Failure(f"no answer from {self.url}: {error}") from error
-                time.sleep(0.1)
 
 
 OPCODES = {
@@ -184,12 +120,12 @@ def words(*values):
 class Chain:
     """Makes blocks of signed transactions, each committed by one call and checked by its receipts."""
 
-    def __init__(self, rpc):
+    def __init__(self, rpc, addresses=None):
         self.rpc = rpc
         self.sender = rpc.call("eth_accounts")[0]
-        self.nonce = 0
-        self.number = 0
-        self.addresses = {}
+        self.nonce = int(rpc.call("eth_getTransactionCount", self.sender, "latest"), 16)
+        self.number = int(rpc.call("eth_blockNumber"), 16)
+        self.addresses = dict(addresses or {})
 
     def transaction(self, gas, **fields):
         transaction = {
@@ -233,25 +169,58 @@ class Chain:
         )
 
     def commit(self, transactions=()):
-        self.number += 1
-        names = [transaction.pop("name", None) for transaction in transactions]
-        signed = self.rpc.batch("eth_signTransaction", [[one] for one in transactions])
-        attributes = {
-            "timestamp": hex(GENESIS_TIME + SECONDS_A_BLOCK * self.number),
-            "prevRandao": "0x" + words(self.number).hex(),
-            "suggestedFeeRecipient": address(-1),
-            "withdrawals": [],
-            "parentBeaconBlockRoot": "0x" + words(self.number + 1000).hex(),
-        }
-        block = self.rpc.call(
-            "testing_commitBlockV1", attributes, [one["raw"] for one in signed], None
+        self.commit_all([transactions])
+
+    def commit_all(self, blocks):
+        """One block for each list of transactions, in a few requests for all of them."""
+        names = [[one.pop("name", None) for one in transactions] for transactions in blocks]
+        signed = iter(
+            self.rpc.batch(
+                "eth_signTransaction", [[one] for transactions in blocks for one in transactions]
+            )
         )
-        receipts = self.rpc.call("eth_getBlockReceipts", block)
-        if len(receipts) != len(signed) or any(one["status"] != "0x1" for one in receipts):
-            raise Failure(f"block {self.number}: a transaction failed or was left out")
-        for name, receipt in zip(names, receipts):
-            if name:
-                self.addresses[name] = receipt["contractAddress"]
+        calls = []
+        for transactions in blocks:
+            self.number += 1
+            attributes = {
+                "timestamp": hex(GENESIS_TIME + SECONDS_A_BLOCK * self.number),
+                "prevRandao": "0x" + words(self.number).hex(),
+                "suggestedFeeRecipient": address(-1),
+                "withdrawals": [],
+                "parentBeaconBlockRoot": "0x" + words(self.number + 1000).hex(),
+            }
+            calls.append([attributes, [next(signed)["raw"] for _ in transactions], None])
+        hashes = self.rpc.batch("testing_commitBlockV1", calls, COMMITS)
+        receipts = self.rpc.batch("eth_getBlockReceipts", [[one] for one in hashes], COMMITS)
+        for block, names_of_block, of_block in zip(hashes, names, receipts):
+            statuses = [one["status"] for one in of_block]
+            if statuses != ["0x1"] * len(names_of_block):
+                raise Failure(f"block {block}: a transaction failed or was left out")
+            for name, receipt in zip(names_of_block, of_block):
+                if name:
+                    self.addresses[name] = receipt["contractAddress"]
+
+    def grow(self, count, size):
+        """`count` blocks more; what is in them depends on their numbers and `size` alone."""
+        self.commit_all([self.growth(self.number + 1 + index, size) for index in range(count)])
+
+    def growth(self, number, size):
+        """Slots and accounts that are changed, added and removed, `size` of them as the measure."""
+        newest = FIRST_GROWN + 20 * number
+        step = 600 // size
+        block = [
+            self.send("token", 1 + 37 * number % 900, 3 * size, number),
+            self.send("token", 2_000 + 50 * number, size, GWEI),
+            # What came four blocks ago.
+            self.send("token", 2_000 + 50 * (number - 4), size, 0),
+            # A whole storage trie that comes in odd blocks and goes in even ones.
+            self.send("cleared", *interleave(range(size), [number % 2 * number] * size)),
+        ]
+        block += self.transfers(range(number % step, 480, step), lambda i: 1)
+        block += self.transfers(range(newest, newest + size * 2 // 5), lambda i: ETHER)
+        if number % 4 == 0:
+            block.append(self.deploy(None, filler(1_000 + number % 20_000), size))
+        return block
 
     def build(self):
         """The blocks; gives the number of the one to sync first."""
@@ -325,85 +294,3 @@ class Chain:
 
 def interleave(slots, values):
     return [word for pair in zip(slots, values) for word in pair]
-
-
-def accounts_at(rpc, number):
-    """Every account of a block, storage included, as geth's own iteration gives them."""
-    start, accounts = "0x", {}
-    while start is not None:
-        page = rpc.call("debug_accountRange", hex(number), start, RANGE, True, False, True)
-        accounts.update(page["accounts"])
-        start = page.get("next")
-    return accounts.values()
-
-
-def describe(rpc, number):
-    """A block and the counts of its state."""
-    block = rpc.call("eth_getBlockByNumber", hex(number), False)
-    accounts = accounts_at(rpc, number)
-    codes = [one["codeHash"] for one in accounts if one["codeHash"] != EMPTY_CODE_HASH]
-    for one in accounts:
-        # geth leaves out, unsaid, slots whose plain key it does not know.
-        if (one["root"] == EMPTY_ROOT) != (not one.get("storage")):
-            raise Failure(f"block {number}: geth shows no storage under root {one['root']}")
-    return {
-        "number": number,
-        "hash": block["hash"],
-        "state_root": block["stateRoot"],
-        "accounts": len(accounts),
-        "contracts": len(codes),
-        "codes": len(set(codes)),
-        "slots": sum(len(one.get("storage", {})) for one in accounts),
-    }
-
-
-def build(rpc):
-    version = rpc.wait()
-    print(f"geth: building the chain on {version}", file=sys.stderr)
-    started = time.monotonic()
-    chain = Chain(rpc)
-    middle = chain.build()
-    described = {
-        "version": version,
-        "chain_id": int(rpc.call("eth_chainId"), 16),
-        "middle": middle,
-        "last": chain.number,
-        "addresses": chain.addresses,
-        "blocks": [describe(rpc, number) for number in range(chain.number + 1)],
-    }
-    took = time.monotonic() - started
-    print(f"geth: {chain.number} blocks in {took:.1f} s", file=sys.stderr)
-    return described
-
-
-def recall(rpc, path):
-    """The chain built earlier; the node must still have its last block."""
-    with open(path, encoding="utf-8") as file:
-        described = json.load(file)
-    rpc.wait()
-    last = described["blocks"][-1]
-    block = rpc.call("eth_getBlockByNumber", hex(last["number"]), False)
-    if block is None or block["hash"] != last["hash"]:
-        raise Failure(
-            f"block {last['number']} is not the one {path} tells of: remove the directory"
-        )
-    return described
-
-
-def main():
-    url, pid, path = sys.argv[1:]
-    rpc = Rpc(url)
-    try:
-        if os.path.exists(path):
-            described = recall(rpc, path)
-        else:
-            described = build(rpc)
-            with open(path + ".new", "w", encoding="utf-8") as file:
-                json.dump(described, file)
-            os.replace(path + ".new", path)
-    except (Failure, OSError, ValueError) as error:
-        sys.exit(f"geth: {error}")
-    print(json.dumps({"url": url, "pid": int(pid), **described}, separators=(",", ":")))
-
-
-main()

@@ -1,8 +1,7 @@
 //! Against a real geth.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,47 +11,12 @@ use statesync::genesis::StateSink;
 use statesync::serve::MemoryState;
 use tempfile::TempDir;
 
-use crate::support::{Answer, CODES, Call, DeadPort, NODES, Outcome, Peer, Request, Rng, rows, statesync_in};
-
-/// A geth with a chain of some blocks; ends with this value.
-struct Geth {
-    dir: PathBuf,
-    /// What `scripts/geth start` prints: all of it geth's own answers.
-    chain: Value,
-}
-
-fn script() -> Command {
-    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/geth"))
-}
-
-impl Geth {
-    fn start(dir: &Path, more: &[&str]) -> Self {
-        // From here on it is stopped, whatever comes.
-        let mut geth = Self { dir: dir.into(), chain: Value::Null };
-        let output = script().arg("start").arg(dir).args(more).stderr(Stdio::inherit()).output().unwrap();
-        assert!(output.status.success(), "scripts/geth start: {}", output.status);
-        geth.chain = serde_json::from_slice(&output.stdout).unwrap();
-        geth
-    }
-
-    fn url(&self) -> &str {
-        self.chain["url"].as_str().unwrap()
-    }
-
-    fn block(&self, which: &str) -> &Value {
-        let number = &self.chain[which];
-        self.chain["blocks"].as_array().unwrap().iter().find(|block| block["number"] == *number).unwrap()
-    }
-}
-
-impl Drop for Geth {
-    fn drop(&mut self) {
-        let _ = script().arg("stop").arg(&self.dir).status();
-    }
-}
+use crate::support::{
+    Answer, CODES, Call, DeadPort, Geth, NODES, Outcome, Peer, Request, Rng, geth_is_wanted, rows, statesync_in,
+};
 
 /// Syncs a block into `dir`, verifies it, and compares what it holds with what geth counts. Gives the sync's report.
-fn sync(urls: &[&str], block: &Value, dir: &Path) -> Value {
+pub(crate) fn sync(urls: &[&str], block: &Value, dir: &Path) -> Value {
     let (number, path) = (block["number"].to_string(), dir.to_str().unwrap());
     let mut arguments = vec!["sync", "--block", &number, "--datadir", path, "--json", "--no-progress"];
     urls.iter().for_each(|url| arguments.extend(["-r", url]));
@@ -86,8 +50,7 @@ fn content(dir: &Path, chain_id: u64) -> MemoryState {
 
 #[test]
 fn a_real_geth_is_synced_at_one_block_and_then_at_a_later_one() {
-    if std::env::var_os("STATESYNC_TEST_GETH").is_none() {
-        eprintln!("left out: set STATESYNC_TEST_GETH=1 to test against a real geth");
+    if !geth_is_wanted() {
         return;
     }
     let dir = TempDir::new().unwrap();

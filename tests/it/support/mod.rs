@@ -2,6 +2,7 @@
 
 mod answer;
 mod disk;
+mod geth;
 mod oracle;
 mod peer;
 mod program;
@@ -16,6 +17,7 @@ use tokio::net::TcpSocket;
 
 pub(crate) use self::answer::{Answer, Call, Element, Gate, Outcome, Request};
 pub(crate) use self::disk::{CODES, NODES, References, STAGING, assert_all_hashes_are_right, replace, rows};
+pub(crate) use self::geth::{Geth, geth_is_wanted};
 pub(crate) use self::oracle::build as oracle;
 pub(crate) use self::peer::{Counts, Peer};
 pub(crate) use self::program::{Output, Served, end_by, spawn, statesync, statesync_in};
