@@ -18,16 +18,16 @@ const LATE_FACTOR: u32 = 3;
 /// Sends a request and reports its reply; reports earlier when it is late.
 pub(super) async fn fetch(client: Client, request: Dispatch, timeout: Duration, driver: Sender<Message>) {
     let id = request.id;
-    let post = client.http().post(wire::request(&request.asks), REPLY_BYTES_MAX);
-    tokio::pin!(post);
-    let reply = if let Ok(reply) = tokio::time::timeout(timeout, &mut post).await {
+    let reply = client.transport().exchange(wire::request(&request.asks), REPLY_BYTES_MAX);
+    tokio::pin!(reply);
+    let reply = if let Ok(reply) = tokio::time::timeout(timeout, &mut reply).await {
         reply
     } else {
         if driver.send(Message::Late(id)).await.is_err() {
             return;
         }
         let rest = timeout * (LATE_FACTOR - 1);
-        tokio::time::timeout(rest, post).await.unwrap_or(Err(TransportError::TimedOut(timeout * LATE_FACTOR)))
+        tokio::time::timeout(rest, reply).await.unwrap_or(Err(TransportError::TimedOut(timeout * LATE_FACTOR)))
     };
     // The driver is gone only when the sync has ended.
     let _ = driver.send(Message::Reply(id, reply)).await;
