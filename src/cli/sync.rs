@@ -6,7 +6,7 @@ use primitive_types::H256;
 use serde_json::json;
 
 use super::args::{Cli, SyncArgs};
-use super::connect::{Connected, connect, urls};
+use super::connect::{self, Connected, connect};
 use super::exit::{Exit, Failure};
 use super::report;
 use super::signals::{Signals, runtime};
@@ -17,8 +17,9 @@ use crate::store::{Access, Block, Store, StoreError};
 use crate::ui::{self, Listener};
 
 pub(super) fn run(cli: &Cli, arguments: &SyncArgs) -> Result<Exit, Failure> {
-    // Addresses are checked before anything is touched.
-    urls(&arguments.peers)?;
+    // What leads to the peers is checked before anything is touched.
+    connect::urls(&arguments.peers)?;
+    connect::options(&arguments.peers)?;
     runtime()?.block_on(async {
         let mut signals = Signals::new()?;
         if arguments.dry_run {

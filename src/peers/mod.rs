@@ -19,5 +19,7 @@ pub use self::client::{CallError, Client, RpcError};
 pub use self::outcome::Verdict;
 pub use self::pool::{Ask, Dispatch, Outage, Pool, PoolLimits, RequestId, Sent, Stats};
 pub use self::probe::{PeerInfo, ProbeError, probe};
-pub use self::transport::{ConnectOptions, Transport, TransportError};
+pub use self::transport::{
+    Compression, ConnectOptions, HeaderError, JwtError, JwtSecret, NotACompression, Transport, TransportError,
+};
 pub use self::url::{PeerUrl, UrlError};

@@ -113,7 +113,7 @@ impl FromStr for PeerUrl {
 fn socket_path(text: &str) -> Option<&Path> {
     let named = text.strip_prefix("ipc:").map(|path| path.strip_prefix("//").unwrap_or(path));
     let looks_like_one = ["/", "./", "../"].iter().any(|start| text.starts_with(start))
-        || (text.ends_with(".ipc") && !text.contains("://"));
+        || (Path::new(text).extension().is_some_and(|end| end == "ipc") && !text.contains("://"));
     named.or(looks_like_one.then_some(text)).map(Path::new)
 }
 

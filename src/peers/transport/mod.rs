@@ -1,15 +1,33 @@
 //! One request to a peer and its reply, over whatever the peer's address says.
 
+mod connections;
 mod error;
+mod headers;
 mod http;
+mod ipc;
+mod json_end;
+mod jwt;
 mod options;
+mod retry_after;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod ws;
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::connections::Connections;
 use self::http::Http;
 use super::PeerUrl;
 use super::url::Address;
 
 pub use self::error::TransportError;
-pub use self::options::ConnectOptions;
+pub use self::jwt::{JwtError, JwtSecret};
+pub use self::options::{Compression, ConnectOptions, HeaderError, NotACompression};
+
+/// How long a connection may take to come up. Loopback and LAN need milliseconds, a bad WAN some hundreds.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The way to one peer. Clones share their connections.
 #[derive(Clone, Debug)]
@@ -20,7 +38,9 @@ pub struct Transport {
 
 #[derive(Clone, Debug)]
 enum Wire {
-    Http(Http),
+    Http(Arc<Http>),
+    WebSocket(Connections<ws::Server>),
+    Ipc(Connections<ipc::Socket>),
 }
 
 impl Transport {
@@ -29,11 +49,11 @@ impl Transport {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(url: PeerUrl, options: &ConnectOptions) -> Result<Self, TransportError> {
-        let wire = match url.address() {
-            Address::Http(address) => Wire::Http(Http::new(address.clone(), options)?),
-            Address::WebSocket(_) | Address::Ipc(_) => {
-                return Err(TransportError::Connection("only HTTP is spoken so far".into()));
-            }
+        let gzip = options.compression.applies_to(&url);
+        let wire = match url.address().clone() {
+            Address::Http(address) => Wire::Http(Arc::new(Http::new(address, options, gzip)?)),
+            Address::WebSocket(address) => Wire::WebSocket(Connections::new(ws::Server::new(address, options)?)),
+            Address::Ipc(path) => Wire::Ipc(Connections::new(ipc::Socket(path))),
         };
         Ok(Self { url, wire })
     }
@@ -52,6 +72,8 @@ impl Transport {
     pub async fn exchange(&self, body: Vec<u8>, limit: usize) -> Result<Vec<u8>, TransportError> {
         match &self.wire {
             Wire::Http(http) => http.exchange(body, limit).await,
+            Wire::WebSocket(connections) => connections.exchange(&body, limit).await,
+            Wire::Ipc(connections) => connections.exchange(&body, limit).await,
         }
     }
 }
