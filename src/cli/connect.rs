@@ -98,8 +98,9 @@ fn nobody(clients: &[Client], answers: &[Result<crate::peers::PeerInfo, ProbeErr
         clients.iter().zip(errors.clone()).map(|(client, error)| format!("{}: {error}", client.url())).collect();
     let reasons = reasons.join("; ");
     if errors.clone().all(|error| !error.is_transient()) {
-        return Failure::new(Exit::Usage, format!("no peer can be used: {reasons}"))
-            .hint("the peer must offer the debug namespace: start geth with --http --http.api eth,debug (--ws.api over a WebSocket)");
+        return Failure::new(Exit::Usage, format!("no peer can be used: {reasons}")).hint(
+            "the peer must offer the debug namespace: start geth with --http --http.api eth,debug, or its --ws twin",
+        );
     }
     Failure::new(Exit::Incomplete, format!("no peer can be reached: {reasons}"))
         .hint("check the address and that the node is up, then run the same command again")
