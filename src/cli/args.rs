@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use primitive_types::H256;
 
-use crate::peers::{BlockId, Dialect, PoolLimits};
+use crate::peers::{BlockId, Compression, Dialect, PoolLimits};
 use crate::ui::Display;
 
 /// Downloads the Ethereum world state at one block, node by node and by hash, from JSON-RPC peers, verifies every byte,
@@ -111,10 +112,26 @@ pub(super) struct SyncArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Peers")]
 pub(super) struct PeerArgs {
-    /// A peer's address; repeat it for more peers. Default: ETH_RPC_URL, separated by commas
+    /// A peer's address: http://, https://, ws://, wss://, or the path of an IPC socket (with / or ./ at its beginning,
+    /// .ipc at its end, or as ipc:PATH). Repeat it for more peers. Default: ETH_RPC_URL, separated by commas
     // Read later: clap repeats what it refuses, with the credentials in it.
     #[arg(short = 'r', long = "rpc-url", value_name = "URL")]
     pub(super) rpc_url: Vec<String>,
+
+    /// A header for every request over HTTP and every WebSocket's handshake, to all peers; repeat it for more. A user
+    /// and password are better in their peer's address: https://USER:PASSWORD@HOST
+    // Read later too.
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    pub(super) rpc_header: Vec<String>,
+
+    /// Send the tokens that geth's authenticated port wants, made from the secret in this file (64 hex digits)
+    #[arg(long, value_name = "FILE")]
+    pub(super) rpc_jwt_secret: Option<PathBuf>,
+
+    /// Whether peers over HTTP may compress their replies. With auto those may that are neither on this machine nor in
+    /// a private network
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = compression())]
+    pub(super) rpc_compression: Compression,
 
     /// Seconds until a request's items are asked of another peer
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
@@ -210,6 +227,10 @@ fn rate(text: &str) -> Result<f64, String> {
 
 /// One request in a quarter of an hour. Below it, no sync would ever end.
 const RATE_MIN: f64 = 0.001;
+
+fn compression() -> impl TypedValueParser<Value = Compression> {
+    PossibleValuesParser::new(["auto", "on", "off"]).try_map(|text| text.parse::<Compression>())
+}
 
 fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or("not a positive number".into())

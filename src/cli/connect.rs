@@ -4,7 +4,9 @@ use futures_util::future::join_all;
 
 use super::args::PeerArgs;
 use super::exit::{Exit, Failure};
-use crate::peers::{Chain, Client, Peer, PeerInfo, PeerUrl, PoolLimits, ProbeError, TransportError, probe};
+use crate::peers::{
+    Chain, Client, ConnectOptions, JwtSecret, Peer, PeerInfo, PeerUrl, PoolLimits, ProbeError, TransportError, probe,
+};
 use crate::store::{Store, StoreError};
 use crate::ui;
 
@@ -30,7 +32,7 @@ pub(super) fn urls(arguments: &PeerArgs) -> Result<Vec<PeerUrl>, Failure> {
     let urls = urls.map(str::parse).collect::<Result<Vec<PeerUrl>, _>>()?;
     if urls.is_empty() {
         return Err(Failure::new(Exit::Usage, "no peer is given")
-            .hint("name one with -r http://127.0.0.1:8545 or in ETH_RPC_URL"));
+            .hint("name one with -r http://127.0.0.1:8545 or -r /path/to/geth.ipc, or in ETH_RPC_URL"));
     }
     Ok(urls)
 }
@@ -47,9 +49,29 @@ pub(super) fn limits(arguments: &PeerArgs) -> PoolLimits {
 
 /// The connections, none of which has been used yet.
 pub(super) fn clients(arguments: &PeerArgs) -> Result<Vec<Client>, Failure> {
-    let clients = urls(arguments)?.into_iter().map(|url| Client::new(url, arguments.rpc_timeout));
+    let options = options(arguments)?;
+    let client = |url| Client::with_options(url, arguments.rpc_timeout, &options);
+    let clients = urls(arguments)?.into_iter().map(client);
     let clients = clients.collect::<Result<Vec<_>, TransportError>>();
     clients.map_err(|error| Failure::new(Exit::Failure, error.to_string()))
+}
+
+/// What is sent to the peers beside the requests.
+pub(super) fn options(arguments: &PeerArgs) -> Result<ConnectOptions, Failure> {
+    let mut options = ConnectOptions { compression: arguments.rpc_compression, ..ConnectOptions::default() };
+    for (number, text) in (1..).zip(&arguments.rpc_header) {
+        // By its number, for it may be all secret.
+        options.add_header(text).map_err(|error| {
+            Failure::new(Exit::Usage, format!("-H number {number}: {error}")).hint("write it as -H 'Name: value'")
+        })?;
+    }
+    if let Some(path) = &arguments.rpc_jwt_secret {
+        let secret = JwtSecret::read(path).map_err(|error| {
+            Failure::new(Exit::Usage, error.to_string()).hint("geth keeps its secret in DATADIR/geth/jwtsecret")
+        })?;
+        options.jwt = Some(secret);
+    }
+    Ok(options)
 }
 
 /// Asks all peers what they are. Peers of another chain or without the debug namespace are left out, with a warning;
@@ -128,8 +150,9 @@ fn nobody(clients: &[Client], answers: &[Result<PeerInfo, ProbeError>]) -> Failu
         clients.iter().zip(errors.clone()).map(|(client, error)| format!("{}: {error}", client.url())).collect();
     let reasons = reasons.join("; ");
     if errors.clone().all(|error| !error.is_transient()) {
-        return Failure::new(Exit::Usage, format!("no peer can be used: {reasons}"))
-            .hint("the peer must offer the debug namespace: start geth with --http --http.api eth,debug");
+        return Failure::new(Exit::Usage, format!("no peer can be used: {reasons}")).hint(
+            "the peer must offer the debug namespace: start geth with --http --http.api eth,debug, or its --ws twin",
+        );
     }
     Failure::new(Exit::Incomplete, format!("no peer can be reached: {reasons}"))
         .hint("check the address and that the node is up, then run the same command again")

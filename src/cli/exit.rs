@@ -106,7 +106,8 @@ impl From<SyncError> for Failure {
 
 impl From<UrlError> for Failure {
     fn from(error: UrlError) -> Self {
-        Self::new(Exit::Usage, error.to_string()).hint("a peer's address looks like http://127.0.0.1:8545")
+        Self::new(Exit::Usage, error.to_string())
+            .hint("a peer's address looks like http://127.0.0.1:8545, ws://127.0.0.1:8546 or /path/to/geth.ipc")
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{Cli, SyncArgs};
-use super::connect::{Connected, connect, limits, pin, urls};
+use super::connect::{Connected, clients, connect, limits, pin};
 use super::exit::{Exit, Failure};
 use super::report;
 use super::signals::{Signals, runtime};
@@ -17,7 +17,7 @@ use crate::ui::{self, Listener};
 
 pub(super) fn run(cli: &Cli, arguments: &SyncArgs) -> Result<Exit, Failure> {
     // Arguments are checked before anything is touched.
-    urls(&arguments.peers)?;
+    clients(&arguments.peers)?;
     target::check(arguments)?;
     runtime()?.block_on(async {
         let mut signals = Signals::new()?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Http, PeerUrl, TransportError};
+use super::{ConnectOptions, PeerUrl, Transport, TransportError};
 
 /// The largest reply to a single call: a block with its transaction hashes is far below.
 const REPLY_BYTES_MAX: usize = 8 << 20;
@@ -46,7 +46,7 @@ pub enum CallError {
 /// One peer, to be called.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: Http,
+    transport: Transport,
     timeout: Duration,
 }
 
@@ -56,19 +56,27 @@ impl Client {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(url: PeerUrl, timeout: Duration) -> Result<Self, TransportError> {
-        Ok(Self { http: Http::new(url)?, timeout })
+        Self::with_options(url, timeout, &ConnectOptions::default())
+    }
+
+    /// The same, with credentials and the like.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn with_options(url: PeerUrl, timeout: Duration, options: &ConnectOptions) -> Result<Self, TransportError> {
+        Ok(Self { transport: Transport::new(url, options)?, timeout })
     }
 
     /// The peer's address.
     #[must_use]
     pub fn url(&self) -> &PeerUrl {
-        self.http.url()
+        self.transport.url()
     }
 
-    /// The connection, for batches.
+    /// The way to the peer, for batches.
     #[must_use]
-    pub fn http(&self) -> &Http {
-        &self.http
+    pub fn transport(&self) -> &Transport {
+        &self.transport
     }
 
     /// Calls one method.
@@ -94,7 +102,7 @@ impl Client {
 
     /// Sends a body and waits for the reply's.
     pub(super) async fn post(&self, body: Vec<u8>) -> Result<Vec<u8>, TransportError> {
-        let reply = tokio::time::timeout(self.timeout, self.http.post(body, REPLY_BYTES_MAX)).await;
+        let reply = tokio::time::timeout(self.timeout, self.transport.exchange(body, REPLY_BYTES_MAX)).await;
         reply.map_err(|_| TransportError::TimedOut(self.timeout))?
     }
 }

@@ -1,24 +1,28 @@
 //! The peers: who is asked for what, in which dialect, over which wire, and what an answer means.
 //!
-//! [`Pool`] decides and is pure: time comes in as an argument, and it touches no socket. [`Client`] and its transport
+//! [`Pool`] decides and is pure: time comes in as an argument, and it touches no socket. [`Client`] and its [`Transport`]
 //! do the I/O, [`wire`] turns items into JSON-RPC and back, a [`Dialect`] says what a peer's database calls an item.
 
 mod batch;
 mod block;
 mod client;
 mod dialect;
-mod http;
 mod outcome;
 mod peer;
 mod pool;
 mod probe;
+mod transport;
+mod url;
 pub mod wire;
 
 pub use self::block::{BlockId, Header, NotABlock, header, headers};
 pub use self::client::{CallError, Client, RpcError};
 pub use self::dialect::{CODE_PREFIX, Dialect};
-pub use self::http::{Http, PeerUrl, TransportError, UrlError};
 pub use self::outcome::Verdict;
 pub use self::peer::Peer;
 pub use self::pool::{Ask, Dispatch, Outage, Pool, PoolLimits, RequestId, Sent, Stats, Trip, Unavailable};
 pub use self::probe::{Chain, PeerInfo, ProbeError, probe};
+pub use self::transport::{
+    Compression, ConnectOptions, HeaderError, JwtError, JwtSecret, NotACompression, Transport, TransportError,
+};
+pub use self::url::{PeerUrl, UrlError};

@@ -28,7 +28,7 @@ pub(super) async fn fetch(client: Client, request: Dispatch, timeout: Duration, 
     let late_after = request.late_after.map_or(timeout, |late| late.min(timeout));
     let body = wire::request(request.dialect, &request.asks);
     let started = Instant::now();
-    let post = client.http().post(body, REPLY_BYTES_MAX);
+    let post = client.transport().exchange(body, REPLY_BYTES_MAX);
     tokio::pin!(post);
     let reply = if let Ok(reply) = tokio::time::timeout(late_after, &mut post).await {
         reply

@@ -53,6 +53,7 @@ fn wrong_usage_exits_with_2_and_touches_nothing() {
     let new = new.to_str().unwrap();
     let (file, missing) = (fixture("sepolia"), dir.path().join("missing.json"));
     let (file, missing) = (file.to_str().unwrap(), missing.to_str().unwrap());
+    let long = format!("/{}", "long".repeat(50));
     let table: &[&[&str]] = &[
         &[],
         &["fly"],
@@ -62,7 +63,9 @@ fn wrong_usage_exits_with_2_and_touches_nothing() {
         &["sync", "--datadir", new, "-r", "127.0.0.1:8545", "--root", ROOT],
         &["sync", "--datadir", new, "-r", "not a url", "--root", ROOT],
         &["sync", "--datadir", new, "-r", "http://", "--root", ROOT],
-        &["sync", "--datadir", new, "-r", "ws://127.0.0.1:8546", "--root", ROOT],
+        &["sync", "--datadir", new, "-r", "ftp://127.0.0.1:8546", "--root", ROOT],
+        &["sync", "--datadir", new, "-r", "ipc:", "--root", ROOT],
+        &["sync", "--datadir", new, "-r", &long, "--root", ROOT],
         &["sync", "--datadir", new, "-r", "http://127.0.0.1:1", "--root", "0x1234"],
         &["sync", "--datadir", new, "-r", "http://127.0.0.1:1", "--root", &ROOT[2..]],
         &["sync", "--datadir", new, "-r", "http://127.0.0.1:1", "--block", "newest"],
@@ -86,7 +89,7 @@ fn wrong_usage_exits_with_2_and_touches_nothing() {
     }
     let unnamed = statesync(["sync", "--root", ROOT, "--datadir", new]).exits(2);
     assert_says(&unnamed, "no peer is given", "ETH_RPC_URL");
-    for (url, error) in [("ws://127.0.0.1:8546", "\"ws\" is not a transport"), ("::", "\"::\" is not a URL")] {
+    for (url, error) in [("ftp://127.0.0.1:8546", "\"ftp\" is not a transport"), ("::", "\"::\" is not a URL")] {
         let sync = ["sync", "--root", ROOT, "--datadir", new];
         let given = statesync_in(&[], &[&sync[..], &["-r", url]].concat());
         let in_environment = statesync_in(&[("ETH_RPC_URL", url)], &sync);

@@ -222,7 +222,7 @@ fn credentials_in_addresses_are_never_printed() {
         let sync = ["sync", "-r", url, "--root", &root, "--datadir", world.dir()];
         statesync_in(&[("RUST_LOG", "debug")], &[&sync, more].concat())
     };
-    let malformed = [format!("http://user:{secret}@[::1"), format!("ws://user:{secret}@127.0.0.1:1")];
+    let malformed = [format!("http://user:{secret}@[::1"), format!("ftp://user:{secret}@127.0.0.1:1")];
     let in_environment =
         |urls: &str| statesync_in(&[("ETH_RPC_URL", urls)], &["sync", "--root", &root, "--datadir", world.dir()]);
     let outputs = [

@@ -17,4 +17,5 @@ mod peers;
 mod pivot;
 mod refusals;
 mod resume;
+mod transports;
 mod wire;

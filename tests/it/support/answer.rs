@@ -144,7 +144,7 @@ impl Request<'_> {
     /// The honest answer, but for `percent` of the hashes something else, the first time and always.
     pub(crate) fn lies(&self, seed: u64, percent: u64) -> Answer {
         let element = |call: &Call| {
-            let mut rng = Rng::new(seed ^ call.hash.to_low_u64_be());
+            let mut rng = Rng::new(seed ^ u64::from_be_bytes(*call.hash.0.last_chunk().unwrap()));
             if rng.chance(percent) { self.lie(call, &mut rng) } else { self.element(call) }
         };
         Answer::Batch(self.calls.iter().map(element).collect())

@@ -1,6 +1,7 @@
 //! What the tests share: peers that misbehave on demand, made-up states, an oracle, and handles on the program.
 
 mod answer;
+mod bridge;
 mod disk;
 mod geth;
 mod oracle;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use tokio::net::TcpSocket;
 
 pub(crate) use self::answer::{Answer, Call, Element, Gate, Outcome, Request};
+pub(crate) use self::bridge::{Bridge, KEY};
 pub(crate) use self::disk::{CODES, NODES, References, STAGING, assert_all_hashes_are_right, replace, rows};
 pub(crate) use self::geth::{Geth, geth_is_wanted};
 pub(crate) use self::oracle::build as oracle;
