@@ -16,4 +16,5 @@ mod peers;
 mod pivot;
 mod refusals;
 mod resume;
+mod test_peer;
 mod wire;

@@ -1,8 +1,14 @@
 //! What the tests share: peers that misbehave on demand, made-up states, an oracle, and handles on the program.
 
 mod answer;
+mod builder;
+mod chain;
+mod content;
 mod disk;
+mod half_path;
+mod node;
 mod oracle;
+mod path_state;
 mod peer;
 mod program;
 mod rng;
@@ -15,6 +21,7 @@ use std::time::Duration;
 use tokio::net::TcpSocket;
 
 pub(crate) use self::answer::{Answer, Call, Element, Gate, Outcome, Request};
+pub(crate) use self::content::Speaks;
 pub(crate) use self::disk::{CODES, NODES, References, STAGING, assert_all_hashes_are_right, replace, rows};
 pub(crate) use self::oracle::build as oracle;
 pub(crate) use self::peer::{Counts, Peer};
