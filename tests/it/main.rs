@@ -17,5 +17,6 @@ mod peers;
 mod pivot;
 mod refusals;
 mod resume;
+mod test_peer;
 mod transports;
 mod wire;

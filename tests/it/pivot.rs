@@ -83,7 +83,7 @@ fn a_running_sync_moves_to_another_root_and_keeps_everything_that_came() {
     });
     peer.allow(u64::MAX);
     let moved = running.until("the move", |event| matches!(event, Event::Pivoted { .. }));
-    assert_eq!(moved, Event::Pivoted { from: a.root, to: b.root });
+    assert_eq!(moved, Event::Pivoted { from: a.root, to: b.root, to_block: None });
     let report = running.end();
     assert!(report.is_complete());
     assert_eq!(report.root, b.root);

@@ -5,29 +5,34 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header::RETRY_AFTER};
 use primitive_types::H256;
-use serde_json::Value;
-use statesync::serve::MemoryState;
+use serde_json::{Value, json};
 use statesync::trie::keccak256;
 use tokio::sync::watch;
 
+use super::node::Node;
 use super::rng::Rng;
 
-/// A batch of `debug_dbGet` calls.
+/// A batch in which keys are read.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
-    /// How many batches came before.
+    /// How many such batches came before.
     pub(crate) number: u64,
     pub(crate) calls: &'a [Call],
-    pub(crate) content: &'a MemoryState,
+    pub(super) node: &'a Node,
 }
 
 /// One call of a batch.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    pub(crate) id: u64,
-    /// Whether the key has the prefix of codes.
+    pub(crate) id: Value,
+    pub(crate) method: String,
+    pub(crate) params: Value,
+    /// Whether the key is that of a code.
     pub(crate) code: bool,
+    /// The hash in the key; of a path, the hash of the node that is there.
     pub(crate) hash: H256,
+    /// How the peer says that it has not got it.
+    absent: Outcome,
 }
 
 /// What a peer does with a batch.
@@ -65,6 +70,12 @@ pub(crate) enum Outcome {
     Result(&'static str),
     /// An error with its code and text.
     Error(i64, &'static str),
+    /// Bytes that are no part of a state.
+    Bytes(Vec<u8>),
+    /// Any other result.
+    Json(Value),
+    /// Any other error object.
+    Failure(Value),
 }
 
 /// Opened by the test, for answers to wait for.
@@ -86,15 +97,18 @@ impl Gate {
 }
 
 impl Call {
-    pub(super) fn read(call: &Value) -> Self {
-        assert_eq!(call["method"], "debug_dbGet");
-        let key = call["params"][0].as_str().unwrap().strip_prefix("0x").unwrap();
-        let (code, hash) = match key.strip_prefix("63") {
-            Some(hash) if hash.len() == 64 => (true, hash),
-            _ => (false, key),
-        };
-        Self { id: call["id"].as_u64().unwrap(), code, hash: hash.parse().unwrap() }
+    /// Reads one call; what is none has no method.
+    pub(super) fn read(call: &Value, node: &Node) -> Self {
+        let method = call["method"].as_str().unwrap_or_default().to_owned();
+        let params = call["params"].clone();
+        let (code, hash) = if reads_a_key(call) { node.content.asked(&method, &params) } else { Default::default() };
+        Self { id: call["id"].clone(), method, params, code, hash, absent: node.content.absent() }
     }
+}
+
+/// Whether a call reads a key of the database.
+pub(super) fn reads_a_key(call: &Value) -> bool {
+    matches!(call["method"].as_str(), Some("debug_dbGet" | "debug_getFromDb"))
 }
 
 impl Request<'_> {
@@ -110,12 +124,7 @@ impl Request<'_> {
 
     /// The honest answer to one call.
     pub(crate) fn element(&self, call: &Call) -> Element {
-        let code = || self.content.codes().get(&call.hash);
-        let found = if call.code { code() } else { self.content.nodes().get(&call.hash).or_else(code) };
-        match found {
-            Some(bytes) => call.says(Outcome::Value(call.hash, bytes.clone())),
-            None => call.absent(),
-        }
+        call.says(self.node.answer(call))
     }
 
     /// The same error for every call.
@@ -126,7 +135,7 @@ impl Request<'_> {
     /// Something else than what was asked for: other bytes, one bit turned, or another node.
     pub(crate) fn lie(&self, call: &Call, rng: &mut Rng) -> Element {
         let Outcome::Value(_, honest) = self.element(call).result else { return call.absent() };
-        let other = self.content.nodes().iter().find(|(hash, _)| **hash != call.hash);
+        let other = self.node.content.memory().nodes().iter().find(|(hash, _)| **hash != call.hash);
         let bytes = match (rng.below(3), other) {
             (0, Some((_, other))) => other.clone(),
             (1, _) => rng.bytes(honest.len()),
@@ -153,12 +162,12 @@ impl Request<'_> {
 
 impl Call {
     pub(crate) fn says(&self, result: Outcome) -> Element {
-        Element { id: self.id.into(), result }
+        Element { id: self.id.clone(), result }
     }
 
-    /// geth's answer for a key that is not there.
+    /// The answer for a key that is not there.
     pub(crate) fn absent(&self) -> Element {
-        self.says(Outcome::Error(-32000, "pebble: not found"))
+        self.says(self.absent.clone())
     }
 }
 
@@ -188,15 +197,28 @@ impl Element {
     }
 }
 
+impl Outcome {
+    pub(super) fn failure(code: i64, text: impl Into<String>) -> Self {
+        Self::Failure(json!({ "code": code, "message": text.into() }))
+    }
+
+    /// The member of the reply's element, and its JSON.
+    pub(super) fn member(&self) -> (&'static str, String) {
+        match self {
+            Self::Value(_, bytes) | Self::Lie(bytes) | Self::Bytes(bytes) => {
+                ("result", format!(r#""0x{}""#, faster_hex::hex_string(bytes)))
+            }
+            Self::Result(json) => ("result", (*json).into()),
+            Self::Json(json) => ("result", json.to_string()),
+            Self::Error(code, text) => ("error", format!(r#"{{"code":{code},"message":"{text}"}}"#)),
+            Self::Failure(error) => ("error", error.to_string()),
+        }
+    }
+}
+
 impl fmt::Display for Element {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, r#"{{"jsonrpc":"2.0","id":{},"#, self.id)?;
-        match &self.result {
-            Outcome::Value(_, bytes) | Outcome::Lie(bytes) => {
-                write!(f, r#""result":"0x{}"}}"#, faster_hex::hex_string(bytes))
-            }
-            Outcome::Result(json) => write!(f, r#""result":{json}}}"#),
-            Outcome::Error(code, text) => write!(f, r#""error":{{"code":{code},"message":"{text}"}}}}"#),
-        }
+        let (name, json) = self.result.member();
+        write!(f, r#"{{"jsonrpc":"2.0","id":{},"{name}":{json}}}"#, self.id)
     }
 }

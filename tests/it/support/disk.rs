@@ -1,13 +1,14 @@
 //! What is really on the disk, read and written around the program, with `RocksDB` itself.
 
 use std::collections::{HashMap, HashSet};
-use std::convert::Infallible;
 use std::path::Path;
 
 use primitive_types::H256;
 use rocksdb::{DB, IteratorMode, Options};
 use statesync::serve::MemoryState;
-use statesync::trie::{Event, Leaf, NodeSource, Place, Walk, keccak256};
+use statesync::trie::{Event, Leaf, Place, Walk, keccak256};
+
+use super::state::InMemory;
 
 pub(crate) const NODES: &str = "nodes";
 pub(crate) const CODES: &str = "codes";
@@ -78,20 +79,5 @@ impl References {
                 assert!(nodes.contains_key(below) || codes.contains_key(below), "{hash:?} is there, {below:?} is not");
             }
         }
-    }
-}
-
-/// A state in memory, to be walked.
-struct InMemory<'a>(&'a MemoryState);
-
-impl NodeSource for InMemory<'_> {
-    type Error = Infallible;
-
-    fn node(&self, hash: &H256) -> Result<Option<Vec<u8>>, Infallible> {
-        Ok(self.0.nodes().get(hash).cloned())
-    }
-
-    fn code(&self, hash: &H256) -> Result<Option<Vec<u8>>, Infallible> {
-        Ok(self.0.codes().get(hash).cloned())
     }
 }

@@ -2,9 +2,15 @@
 
 mod answer;
 mod bridge;
+mod builder;
+mod chain;
+mod content;
 mod disk;
 mod geth;
+mod half_path;
+mod node;
 mod oracle;
+mod path_state;
 mod peer;
 mod program;
 mod rng;
@@ -18,6 +24,7 @@ use tokio::net::TcpSocket;
 
 pub(crate) use self::answer::{Answer, Call, Element, Gate, Outcome, Request};
 pub(crate) use self::bridge::{Bridge, KEY};
+pub(crate) use self::content::Speaks;
 pub(crate) use self::disk::{CODES, NODES, References, STAGING, assert_all_hashes_are_right, replace, rows};
 pub(crate) use self::geth::{Geth, geth_is_wanted};
 pub(crate) use self::oracle::build as oracle;

@@ -8,19 +8,20 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use primitive_types::H256;
-use serde_json::{Value, json};
-use statesync::serve::{MemoryState, Source};
+use serde_json::Value;
+use statesync::serve::MemoryState;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use super::answer::{Answer, Call, Request};
+use super::answer::{Answer, Call, Element, Request, reads_a_key};
+use super::builder::{Behaviour, Builder};
+use super::chain::Block;
+use super::node::Node;
 use super::patience;
-
-type Behaviour = Box<dyn Fn(&Request<'_>) -> Answer + Send + Sync>;
 
 /// A running peer.
 pub(crate) struct Peer {
@@ -30,9 +31,8 @@ pub(crate) struct Peer {
 }
 
 struct Inner {
-    content: Arc<MemoryState>,
+    node: Node,
     behaviour: Behaviour,
-    debug: bool,
     counts: Mutex<Counts>,
     changed: Condvar,
     limit: watch::Sender<u64>,
@@ -41,7 +41,7 @@ struct Inner {
 /// What a peer has done.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
-    /// Batches that came.
+    /// Batches in which keys are read that came.
     pub(crate) requests: u64,
     /// Items of the batches that were let in.
     pub(crate) admitted: u64,
@@ -49,6 +49,8 @@ pub(crate) struct Counts {
     pub(crate) served: u64,
     /// The same by hash.
     pub(crate) by_hash: HashMap<H256, u32>,
+    /// Calls by method, in batches or alone.
+    pub(crate) methods: HashMap<String, u64>,
 }
 
 impl Peer {
@@ -62,19 +64,23 @@ impl Peer {
         content: &Arc<MemoryState>,
         behaviour: impl Fn(&Request<'_>) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        Self::start(content, Box::new(behaviour), true)
+        Self::build(content).behaves(behaviour).start()
     }
 
     /// A peer without the debug namespace.
     pub(crate) fn without_debug(content: &Arc<MemoryState>) -> Self {
-        Self::start(content, Box::new(|request| request.errors(-32601, NO_METHOD)), false)
+        Self::build(content).without_debug().start()
     }
 
-    fn start(content: &Arc<MemoryState>, behaviour: Behaviour, debug: bool) -> Self {
+    /// A peer that is yet to be described, as honest as [`Self::honest`] and without blocks.
+    pub(crate) fn build(content: &Arc<MemoryState>) -> Builder {
+        Builder::new(content)
+    }
+
+    pub(super) fn start(node: Node, behaviour: Behaviour) -> Self {
         let inner = Inner {
-            content: content.clone(),
+            node,
             behaviour,
-            debug,
             counts: Mutex::default(),
             changed: Condvar::new(),
             limit: watch::Sender::new(u64::MAX),
@@ -87,7 +93,8 @@ impl Peer {
 
     fn listen(&mut self, listener: TcpListener) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let router = Router::new().route("/", post(answer)).with_state(self.inner.clone());
+        let router = Router::new().route("/", post(answer)).layer(DefaultBodyLimit::disable());
+        let router = router.with_state(self.inner.clone());
         listener.set_nonblocking(true).unwrap();
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
@@ -98,6 +105,31 @@ impl Peer {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Its block with this number, also one that it has not got to yet.
+    pub(crate) fn block(&self, number: u64) -> Block {
+        self.inner.node.chain.block(number).unwrap().clone()
+    }
+
+    /// Gets to this block, or falls back to it.
+    pub(crate) fn set_head(&self, number: u64) {
+        self.inner.node.chain.set_head(number);
+    }
+
+    /// Swaps what a path peer has on its disk for the state at `root`.
+    pub(crate) fn flush(&self, root: H256) {
+        self.inner.node.flush(root, 0);
+    }
+
+    /// The same once `reads` more keys have been read, be it in the middle of a batch.
+    pub(crate) fn flush_after(&self, reads: u64, root: H256) {
+        self.inner.node.flush(root, reads);
+    }
+
+    /// Loses the nodes that only the states at these roots have, of all its blocks.
+    pub(crate) fn prune(&self, roots: &[H256]) {
+        self.inner.node.prune(roots);
     }
 
     /// Goes away, with all its connections.
@@ -157,7 +189,11 @@ impl Inner {
     }
 
     /// What the behaviour makes of a batch, as soon as it is let in.
-    async fn admit(&self, calls: &[Call]) -> Answer {
+    async fn admit(&self, messages: &[Value]) -> Answer {
+        if !messages.iter().any(reads_a_key) {
+            let calls = messages.iter().map(|message| Call::read(message, &self.node));
+            return Answer::Batch(calls.map(|call| call.says(self.node.answer(&call))).collect());
+        }
         let mut limit = self.limit.subscribe();
         let number = {
             let mut counts = self.lock();
@@ -170,7 +206,8 @@ impl Inner {
                 // One step: whoever sees the limit reached sees all that was served up to it.
                 let mut counts = self.lock();
                 if counts.admitted < *limit.borrow_and_update() {
-                    let answer = (self.behaviour)(&Request { number, calls, content: &self.content });
+                    let calls: Vec<Call> = messages.iter().map(|message| Call::read(message, &self.node)).collect();
+                    let answer = (self.behaviour)(&Request { number, calls: &calls, node: &self.node });
                     counts.admitted += calls.len() as u64;
                     for hash in answer.values() {
                         counts.served += 1;
@@ -184,26 +221,30 @@ impl Inner {
         }
     }
 
-    fn one(&self, call: &Value) -> String {
-        let result = match call["method"].as_str().unwrap() {
-            "eth_chainId" => json!({ "result": format!("{:#x}", self.content.chain_id().unwrap().unwrap()) }),
-            "web3_clientVersion" => json!({ "result": "test peer" }),
-            "debug_dbGet" if self.debug => json!({ "error": { "code": -32000, "message": "pebble: not found" } }),
-            _ => json!({ "error": { "code": -32601, "message": NO_METHOD } }),
-        };
-        let mut reply = json!({ "jsonrpc": "2.0", "id": call["id"] });
-        reply.as_object_mut().unwrap().extend(result.as_object().unwrap().clone());
-        reply.to_string()
+    /// A call that is not in a batch: answered at once and as it should be, whatever the behaviour.
+    fn one(&self, message: &Value) -> Element {
+        let call = Call::read(message, &self.node);
+        call.says(self.node.answer(&call))
+    }
+
+    fn count_methods(&self, messages: &[Value]) {
+        let mut counts = self.lock();
+        for message in messages {
+            let method = message["method"].as_str().unwrap_or_default();
+            *counts.methods.entry(method.into()).or_default() += 1;
+        }
+        self.changed.notify_all();
     }
 }
 
-const NO_METHOD: &str = "the method debug_dbGet does not exist/is not available";
-
 async fn answer(State(peer): State<Arc<Inner>>, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap();
-    let Value::Array(calls) = body else { return peer.one(&body).into_response() };
-    let calls: Vec<Call> = calls.iter().map(Call::read).collect();
-    let mut answer = peer.admit(&calls).await;
+    let Value::Array(messages) = body else {
+        peer.count_methods(std::slice::from_ref(&body));
+        return peer.one(&body).to_string().into_response();
+    };
+    peer.count_methods(&messages);
+    let mut answer = peer.admit(&messages).await;
     loop {
         answer = match answer {
             Answer::Batch(elements) => {

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use primitive_types::H256;
-use statesync::peers::{Client, PoolLimits};
+use statesync::peers::{self, Client, Dialect, PoolLimits};
 use statesync::pipeline::{Event, Handle, Progress, Report, Sync, SyncOptions};
 use statesync::store::{Access, Store, Totals};
 use statesync::verify::verify;
@@ -39,11 +39,26 @@ pub(crate) fn open(dir: &Path) -> Arc<Store> {
     Arc::new(Store::open(dir, Access::Create).unwrap())
 }
 
-/// Starts a sync from the peers with these addresses.
+/// Starts a sync from the peers with these addresses, which are asked by hash without asking first what they are.
 pub(crate) fn start(store: &Arc<Store>, peers: &[String], options: SyncOptions) -> Running {
+    start_from(store, peers, Some(Dialect::Hash), options)
+}
+
+/// Starts a sync from peers that are asked in this dialect, or in the one that is found out.
+pub(crate) fn start_from(
+    store: &Arc<Store>,
+    peers: &[String],
+    dialect: Option<Dialect>,
+    options: SyncOptions,
+) -> Running {
     let timeout = options.request_timeout;
-    let clients = peers.iter().map(|url| Client::new(url.parse().unwrap(), timeout).unwrap()).collect();
-    let sync = Sync::new(store.clone(), clients, options);
+    let client = |url: &String| Client::new(url.parse().unwrap(), timeout).unwrap();
+    let peer = |client: Client| match dialect {
+        Some(dialect) => peers::Peer::speaking(client, dialect),
+        None => client.into(),
+    };
+    let peers: Vec<peers::Peer> = peers.iter().map(client).map(peer).collect();
+    let sync = Sync::new(store.clone(), peers, options);
     let handle = sync.handle();
     let (sender, events) = channel();
     let builder = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

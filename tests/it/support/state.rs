@@ -1,12 +1,13 @@
 //! States made up from a seed: accounts, contracts, storage, and everything that states share.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use primitive_types::{H160, H256, U256};
 use statesync::genesis::{Genesis, GenesisAccount, StateSummary};
 use statesync::serve::MemoryState;
-use statesync::trie::keccak256;
+use statesync::trie::{NodeSource, keccak256};
 
 use super::rng::Rng;
 
@@ -130,4 +131,19 @@ fn slots(rng: &mut Rng, count: u64) -> BTreeMap<H256, U256> {
         }
     }
     slots
+}
+
+/// A state in memory, to be walked.
+pub(super) struct InMemory<'a>(pub(super) &'a MemoryState);
+
+impl NodeSource for InMemory<'_> {
+    type Error = Infallible;
+
+    fn node(&self, hash: &H256) -> Result<Option<Vec<u8>>, Infallible> {
+        Ok(self.0.nodes().get(hash).cloned())
+    }
+
+    fn code(&self, hash: &H256) -> Result<Option<Vec<u8>>, Infallible> {
+        Ok(self.0.codes().get(hash).cloned())
+    }
 }

@@ -1,0 +1,38 @@
+//! An account trie with a branch far down.
+
+use std::sync::Arc;
+
+use primitive_types::{H160, H256};
+use statesync::genesis::{Genesis, GenesisAccount};
+use statesync::serve::MemoryState;
+use statesync::trie::{Leaf, Nibbles, Place, TrieKind, decode};
+
+/// A state, its root, and two of its nodes: one at a path of four nibbles at most, one at a longer path.
+pub(super) fn state() -> (Arc<MemoryState>, H256, [Place; 2]) {
+    // 16^4 keys share at most some six nibbles among twenty thousand: enough for both.
+    let mut genesis = Genesis { chain_id: Some(1), header: None, alloc: Default::default() };
+    for number in 0_u64..20_000 {
+        let mut account = GenesisAccount::new(H160::from_slice(&[&[0; 12][..], &number.to_be_bytes()].concat()));
+        account.nonce = 1;
+        let key = statesync::trie::keccak256(account.address.as_bytes());
+        genesis.alloc.insert(key, account);
+    }
+    let mut memory = MemoryState::new();
+    let root = memory.add(&genesis).unwrap().root;
+    let mut found = [None; 2];
+    let mut places = vec![Place::root(None, root)];
+    while let Some(place) = places.pop() {
+        found[usize::from(place.path.len() > 4)] = Some(place);
+        let links =
+            decode(TrieKind::Account, &place.path, place.after_extension, &memory.nodes()[&place.hash]).unwrap();
+        assert!(links.leaves.iter().all(|leaf| matches!(leaf, Leaf::Account { .. })));
+        places.extend(links.children.iter().map(|child| Place {
+            owner: None,
+            path: child.path,
+            hash: child.hash,
+            after_extension: child.after_extension,
+        }));
+    }
+    assert_ne!(found[0].unwrap().path, Nibbles::EMPTY);
+    (Arc::new(memory), root, found.map(Option::unwrap))
+}
