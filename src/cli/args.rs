@@ -119,7 +119,7 @@ pub(super) struct PeerArgs {
     pub(super) rpc_url: Vec<String>,
 
     /// A header for every request over HTTP and every WebSocket's handshake, to all peers; repeat it for more. A user
-    /// and password are better in their peer's address: https://USER:PASSWORD@HOST
+    /// and password are better in the address of their peer, as USER:PASSWORD@HOST
     // Read later too.
     #[arg(short = 'H', long, value_name = "NAME: VALUE")]
     pub(super) rpc_header: Vec<String>,

@@ -1,6 +1,7 @@
-//! Peers over WebSockets and IPC.
+//! Peers over a WebSocket and over IPC.
 
 use std::fs;
+use std::time::Duration;
 
 use statesync::peers::PoolLimits;
 use statesync::pipeline::SyncOptions;
@@ -38,8 +39,7 @@ fn peers_over_all_wires_complete_a_state_together() {
     let seed = Seed::or(71);
     let (memory, [summary]) = in_memory([&state(seed.0, MEDIUM)]);
     // As slow as a network, so that none is done before the others begin.
-    let slow =
-        || Peer::new(&memory, |request| Answer::After(std::time::Duration::from_millis(5), Box::new(request.honest())));
+    let slow = || Peer::new(&memory, |request| Answer::After(Duration::from_millis(5), Box::new(request.honest())));
     let (one, two, three) = (slow(), slow(), slow());
     let dir = TempDir::new().unwrap();
     let (websocket, ipc) = (Bridge::websocket(&two), Bridge::ipc(&three, dir.path()));

@@ -1,10 +1,8 @@
 //! JSON-RPC over a WebSocket.
 
-use std::fmt;
 use std::time::SystemTime;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use reqwest::header::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -119,13 +117,6 @@ impl Connection for Stream {
     }
 }
 
-impl fmt::Debug for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The URL and the headers may hold credentials.
-        f.debug_struct("Server").finish_non_exhaustive()
-    }
-}
-
 fn loud(error: TransportError) -> Broken {
     Broken { error, silent: false }
 }
@@ -170,13 +161,14 @@ fn refused(error: tungstenite::Error) -> TransportError {
     }
 }
 
+/// An answer to the handshake that is none. geth gives 200 and nothing more where it speaks only HTTP.
 fn status(response: &Response<Option<Vec<u8>>>) -> TransportError {
-    let headers: &HeaderMap = response.headers();
     let page = response.body().as_deref().unwrap_or_default();
     let page = page.get(..ERROR_TEXT_BYTES).unwrap_or(page);
-    TransportError::Status {
-        code: response.status().as_u16(),
-        retry_after: retry_after(headers, SystemTime::now()),
-        text: String::from_utf8_lossy(page).trim().to_owned(),
-    }
+    let text = match String::from_utf8_lossy(page).trim() {
+        "" => "the peer opens no WebSocket there".to_owned(),
+        text => text.to_owned(),
+    };
+    let retry_after = retry_after(response.headers(), SystemTime::now());
+    TransportError::Status { code: response.status().as_u16(), retry_after, text }
 }

@@ -9,7 +9,7 @@ use super::*;
 
 /// A socket in a directory of its own.
 struct Listener {
-    listener: UnixListener,
+    socket: UnixListener,
     path: PathBuf,
     _dir: TempDir,
 }
@@ -18,7 +18,7 @@ impl Listener {
     fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let path = dir.path().join("node.ipc");
-        Self { listener: UnixListener::bind(&path).unwrap(), path, _dir: dir }
+        Self { socket: UnixListener::bind(&path).unwrap(), path, _dir: dir }
     }
 
     fn transport(&self) -> Transport {
@@ -26,7 +26,7 @@ impl Listener {
     }
 
     async fn accept(&self) -> Served {
-        let (stream, _) = self.listener.accept().await.unwrap();
+        let (stream, _) = self.socket.accept().await.unwrap();
         Served(BufReader::new(stream))
     }
 }

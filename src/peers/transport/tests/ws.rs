@@ -13,15 +13,15 @@ use tokio_tungstenite::{WebSocketStream, accept_async, accept_hdr_async};
 use super::*;
 
 struct Listener {
-    listener: TcpListener,
+    socket: TcpListener,
     address: SocketAddr,
 }
 
 impl Listener {
     async fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        Self { listener, address }
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        Self { socket, address }
     }
 
     fn transport(&self) -> Transport {
@@ -29,7 +29,7 @@ impl Listener {
     }
 
     async fn tcp(&self) -> TcpStream {
-        self.listener.accept().await.unwrap().0
+        self.socket.accept().await.unwrap().0
     }
 
     async fn accept(&self) -> Served {
