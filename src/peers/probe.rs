@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::block::headers;
 use super::dialect::LAST_STATE_ID;
-use super::{Ask, BlockId, CallError, Client, Dialect, Header, wire};
+use super::{Ask, BlockId, CallError, Client, Dialect, Header, Verdict, wire};
 use crate::trie::{EMPTY_ROOT, Item, Key, Kind};
 
 /// What a peer says of itself.
@@ -47,7 +47,11 @@ impl ProbeError {
     /// Whether the peer may be usable later, without anyone changing its configuration.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        !matches!(self, Self::NoDebug(_))
+        match self {
+            Self::NoDebug(_) => false,
+            Self::Call(CallError::Transport(error)) => !matches!(Verdict::of_transport(error), Verdict::Refused(_)),
+            Self::Call(_) => true,
+        }
     }
 }
 
