@@ -3,7 +3,10 @@
 mod blocks;
 mod deep;
 mod dialects;
+mod faults;
+mod limits;
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use primitive_types::H256;
@@ -18,7 +21,7 @@ struct World {
     roots: [H256; 2],
     /// Nodes of each.
     nodes: [u64; 2],
-    _seed: Seed,
+    seed: Seed,
 }
 
 fn world() -> World {
@@ -26,7 +29,7 @@ fn world() -> World {
     let first = state(seed.0, SMALL);
     let second = successor(&first, seed.0 + 1, 40, SMALL);
     let (memory, [first, second]) = in_memory([&first, &second]);
-    World { memory, roots: [first.root, second.root], nodes: [first.nodes, second.nodes], _seed: seed }
+    World { memory, roots: [first.root, second.root], nodes: [first.nodes, second.nodes], seed }
 }
 
 /// What a peer says to a body: its status and its bytes.
@@ -37,14 +40,14 @@ async fn post(peer: &Peer, body: String) -> (u16, String) {
 }
 
 /// Posts a body from a test that is not asynchronous.
-fn exchange(peer: &Peer, body: impl ToString) -> (u16, String) {
+fn exchange(peer: &Peer, body: &impl Display) -> (u16, String) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(post(peer, body.to_string()))
 }
 
 /// One call's whole answer.
 fn call(peer: &Peer, method: &str, params: &Value) -> String {
-    let (status, text) = exchange(peer, json!({ "jsonrpc": "2.0", "id": 7, "method": method, "params": params }));
+    let (status, text) = exchange(peer, &json!({ "jsonrpc": "2.0", "id": 7, "method": method, "params": params }));
     assert_eq!(status, 200, "{text}");
     text
 }
@@ -59,7 +62,7 @@ fn ask(peer: &Peer, method: &str, params: &Value) -> Value {
 /// The elements of a batch's reply.
 fn batch(peer: &Peer, calls: &[(&str, Value)]) -> Vec<Value> {
     let calls = (0..).zip(calls).map(|(id, (method, params))| body(id, method, params));
-    let (status, text) = exchange(peer, Value::Array(calls.collect()));
+    let (status, text) = exchange(peer, &Value::Array(calls.collect()));
     assert_eq!(status, 200, "{text}");
     serde_json::from_str(&text).unwrap()
 }

@@ -76,10 +76,6 @@ impl Content {
         &self.memory
     }
 
-    pub(super) fn speaks(&self) -> Speaks {
-        self.speaks
-    }
-
     /// The disk of a path peer.
     pub(super) fn disk(&self) -> &Mutex<PathDisk> {
         self.disk.as_ref().expect("only a path peer has one state on its disk")
@@ -116,11 +112,14 @@ impl Content {
         }
     }
 
-    /// What a path peer had under the key before the last flush.
-    pub(super) fn read_stale(&self, params: &Value) -> Option<Outcome> {
+    /// What a path peer had under the key before the last flush, if that was another node than the one with this hash.
+    pub(super) fn read_stale(&self, params: &Value, now: H256) -> Option<Vec<u8>> {
         let Ok(Key::Raw(key)) = geth_key(params) else { return None };
         let before = self.disk.as_ref()?.lock().unwrap().before()?.clone();
-        before.find(&key).map(|found| self.value(found))
+        match before.find(&key)? {
+            Found::Node(hash) if hash != now => Some(self.memory.nodes()[&hash].clone()),
+            _ => None,
+        }
     }
 
     /// How the peer says that there is nothing under a key.
@@ -221,7 +220,7 @@ fn reth_key(key: Key) -> Result<Key, Outcome> {
             Err(Outcome::failure(-32602, format!("Key must be 33 bytes, got {}", key.len())))
         }
         Key::Raw(_) => Err(Outcome::Error(-32602, "Key prefix must be 0x63")),
-        code => Ok(code),
+        Key::Code(_) => Ok(key),
     }
 }
 

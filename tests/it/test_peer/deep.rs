@@ -1,20 +1,21 @@
 //! An account trie with a branch far down.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use primitive_types::{H160, H256};
 use statesync::genesis::{Genesis, GenesisAccount};
 use statesync::serve::MemoryState;
-use statesync::trie::{Leaf, Nibbles, Place, TrieKind, decode};
+use statesync::trie::{Leaf, Nibbles, Place, TrieKind, decode, keccak256};
 
 /// A state, its root, and two of its nodes: one at a path of four nibbles at most, one at a longer path.
 pub(super) fn state() -> (Arc<MemoryState>, H256, [Place; 2]) {
-    // 16^4 keys share at most some six nibbles among twenty thousand: enough for both.
-    let mut genesis = Genesis { chain_id: Some(1), header: None, alloc: Default::default() };
+    // Among so many random keys, some pairs share more than the first four nibbles.
+    let mut genesis = Genesis { chain_id: Some(1), header: None, alloc: BTreeMap::new() };
     for number in 0_u64..20_000 {
         let mut account = GenesisAccount::new(H160::from_low_u64_be(number));
         account.nonce = 1;
-        let key = statesync::trie::keccak256(account.address.as_bytes());
+        let key = keccak256(account.address.as_bytes());
         genesis.alloc.insert(key, account);
     }
     let mut memory = MemoryState::new();
