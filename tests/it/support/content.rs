@@ -10,7 +10,7 @@ use statesync::trie::{Event, Place, Walk};
 
 use super::answer::Outcome;
 use super::half_path;
-use super::path_state::{PathDisk, PathState};
+use super::path_state::{self, Nodes, PathDisk, PathState};
 use super::state::InMemory;
 
 /// geth's prefix of codes.
@@ -51,8 +51,10 @@ pub(super) struct Content {
     speaks: Speaks,
     /// Of a half-path peer: the keys of its nodes.
     half_path: HashMap<Vec<u8>, H256>,
-    /// Of a path peer: what is on its disk.
+    /// Of a path peer: what is on its disk,
     disk: Option<Mutex<PathDisk>>,
+    /// and the states that have been there or will be, for they may come again.
+    by_path: Mutex<HashMap<H256, Arc<Nodes>>>,
     /// Nodes that are no longer there.
     pruned: Mutex<HashSet<H256>>,
 }
@@ -65,11 +67,14 @@ impl Content {
             Speaks::HalfPath => half_path::table(memory, roots.iter().copied()),
             _ => HashMap::new(),
         };
-        let disk = (speaks == Speaks::Path).then(|| {
+        let memory = memory.clone();
+        let (by_path, pruned) = Default::default();
+        let mut content = Self { memory, speaks, half_path, disk: None, by_path, pruned };
+        if speaks == Speaks::Path {
             let (root, id) = disk.expect("a path peer needs a state: tell its disk or its blocks");
-            Mutex::new(PathDisk::new(PathState::of(memory, root, id)))
-        });
-        Self { memory: memory.clone(), speaks, half_path, disk, pruned: Mutex::default() }
+            content.disk = Some(Mutex::new(PathDisk::new(content.state_by_path(root, id))));
+        }
+        content
     }
 
     pub(super) fn memory(&self) -> &MemoryState {
@@ -79,6 +84,13 @@ impl Content {
     /// The disk of a path peer.
     pub(super) fn disk(&self) -> &Mutex<PathDisk> {
         self.disk.as_ref().expect("only a path peer has one state on its disk")
+    }
+
+    /// A state for the disk of a path peer.
+    pub(super) fn state_by_path(&self, root: H256, id: u64) -> PathState {
+        let mut by_path = self.by_path.lock().unwrap();
+        let nodes = by_path.entry(root).or_insert_with(|| Arc::new(path_state::nodes(&self.memory, root)));
+        PathState::new(root, id, nodes.clone())
     }
 
     /// The answer to a call that reads a key; `None` if the peer has no such method.

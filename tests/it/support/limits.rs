@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::answer::{Answer, Element, Outcome};
+use super::content::Speaks;
 use super::rate::{Rate, Rates, Refusal};
 
 /// Limits, by default geth's.
@@ -59,13 +60,18 @@ impl Limiter {
         Self { limits, rates, lanes }
     }
 
-    /// The refusal of a batch that is too long: one element under the first call's id, and nothing is executed.
-    pub(super) fn too_long(&self, messages: &[Value]) -> Option<Answer> {
+    /// The refusal of a batch that is too long, of which nothing is executed. geth's is an array of one element, under
+    /// the first call's id; the others' is no array at all.
+    pub(super) fn too_long(&self, speaks: Speaks, messages: &[Value]) -> Option<Answer> {
         let over = messages.len() > self.limits.batch_items;
-        over.then(|| {
-            let id = messages.iter().map(|message| message["id"].clone()).find(|id| !id.is_null());
-            let result = Outcome::Error(-32600, "batch too large");
-            Answer::Batch(vec![Element { id: id.unwrap_or_default(), result }])
+        over.then(|| match speaks {
+            Speaks::Hash | Speaks::Path => {
+                let id = messages.iter().map(|message| message["id"].clone()).find(|id| !id.is_null());
+                let result = Outcome::Error(-32600, "batch too large");
+                Answer::Batch(vec![Element { id: id.unwrap_or_default(), result }])
+            }
+            Speaks::HalfPath | Speaks::NethermindHash => refused(503, -32005, "Batch size limit exceeded"),
+            Speaks::CodesOnly => refused(200, -32010, "The batch request was too large"),
         })
     }
 
@@ -112,9 +118,9 @@ impl Limiter {
 }
 
 /// The answer to something that has no id.
-pub(super) fn refused(code: i64, text: &'static str) -> Answer {
+pub(super) fn refused(status: u16, code: i64, text: &'static str) -> Answer {
     let element = Element { id: Value::Null, result: Outcome::Error(code, text) };
-    Answer::status(200, None, &element.to_string())
+    Answer::status(status, None, &element.to_string())
 }
 
 /// Nothing for no time at all: even the shortest sleep takes a millisecond.

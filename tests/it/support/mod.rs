@@ -1,4 +1,5 @@
-//! What the tests share: peers that misbehave on demand, made-up states, an oracle, and handles on the program.
+//! What the tests share: peers that are any kind of node and misbehave on demand, made-up states, an oracle, and handles
+//! on the program.
 
 mod answer;
 mod builder;

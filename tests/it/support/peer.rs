@@ -27,7 +27,7 @@ pub(crate) struct Peer {
 /// What a peer has done.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
-    /// Batches in which keys are read that came.
+    /// Batches in which keys are read, but for those that the limits or a fault turned away.
     pub(crate) requests: u64,
     /// Items of the batches that were let in.
     pub(crate) admitted: u64,
@@ -39,7 +39,10 @@ pub(crate) struct Counts {
     pub(crate) methods: HashMap<String, u64>,
     /// Requests of any kind, in the order in which they came.
     pub(crate) arrivals: Vec<Arrival>,
-    /// Those that came while the peer had asked for a rest, and had not been on their way before.
+    /// Requests that are not answered yet, and the most that there have been of them.
+    pub(crate) in_flight: u64,
+    pub(crate) most_in_flight: u64,
+    /// Requests that came while the peer had asked for a rest, and had not been on their way before.
     pub(crate) inside_wait: u64,
 }
 

@@ -1,7 +1,6 @@
 //! A peer's work on one request, from its body to its reply.
 
-use std::sync::Arc;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use axum::extract::{Request as HttpRequest, State};
@@ -33,6 +32,7 @@ pub(super) struct Service {
 /// Answers one request.
 pub(super) async fn answer(State(service): State<Arc<Service>>, request: HttpRequest) -> Response {
     let now = Instant::now();
+    let _at_once = service.begin();
     let response = match reply::read_body(request, service.limiter.limits.body_bytes).await {
         Ok(body) => service.body(&body, now).await,
         Err(length) => reply::make(service.limiter.body_too_large(length), false).await,
@@ -46,16 +46,24 @@ impl Service {
         self.counts.lock().unwrap()
     }
 
+    /// Counts a request until the guard is dropped.
+    fn begin(&self) -> impl Drop {
+        let mut counts = self.lock();
+        counts.in_flight += 1;
+        counts.most_in_flight = counts.most_in_flight.max(counts.in_flight);
+        InFlight(self)
+    }
+
     async fn body(&self, body: &[u8], now: Instant) -> Response {
         let Ok(body) = serde_json::from_slice(body) else {
-            return reply::make(refused(-32700, "parse error"), false).await;
+            return reply::make(refused(200, -32700, "parse error"), false).await;
         };
         let (messages, is_batch) = match body {
             Value::Array(messages) => (messages, true),
             one => (vec![one], false),
         };
         if messages.is_empty() {
-            return reply::make(refused(-32600, "empty batch"), false).await;
+            return reply::make(refused(200, -32600, "empty batch"), false).await;
         }
         let refusal = self.arrive(&messages, now);
         reply::make(self.messages(&messages, is_batch, refusal).await, is_batch).await
@@ -71,7 +79,7 @@ impl Service {
         if let Some(mishap @ (Mishap::Drop | Mishap::Html)) = mishap {
             return mishap.answer("");
         }
-        if let Some(answer) = self.limiter.too_long(messages).filter(|_| is_batch) {
+        if let Some(answer) = self.limiter.too_long(self.node.setup.speaks, messages).filter(|_| is_batch) {
             return answer;
         }
         let lane = self.limiter.work(now.len()).await;
@@ -163,5 +171,15 @@ impl Service {
             Answer::When(gate, answer) => Answer::When(gate, Box::new(self.finish(request, *answer, cut))),
             answer => answer,
         }
+    }
+}
+
+/// A request that has come and is not answered yet, be it that its client has gone.
+struct InFlight<'a>(&'a Service);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        // A behaviour may have failed its test while it held the lock; to fail again here would end all tests.
+        self.0.counts.lock().unwrap_or_else(PoisonError::into_inner).in_flight -= 1;
     }
 }

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::{World, batch, body, data, exchange, post, world};
-use crate::support::{Limits, Peer, Rate, RateStyle};
+use crate::support::{Limits, Peer, Rate, RateStyle, Speaks};
 
 fn peer(world: &World, limits: Limits) -> Peer {
     Peer::build(&world.memory).limits(limits).start()
@@ -49,6 +49,21 @@ fn a_batch_over_the_limit_gets_one_error_under_its_first_id_and_nothing_is_done(
     assert_eq!(peer.served(), 0);
     assert_eq!(batch(&peer, &calls(&world, 3)).len(), 3);
     assert_eq!(peer.served(), 3);
+}
+
+#[test]
+fn a_batch_over_the_limit_of_another_node_gets_an_object() {
+    let world = world();
+    let limits = Limits { batch_items: 3, ..Limits::default() };
+    let refusals = [
+        (Speaks::NethermindHash, 503, -32005, "Batch size limit exceeded"),
+        (Speaks::CodesOnly, 200, -32010, "The batch request was too large"),
+    ];
+    for (speaks, status, code, text) in refusals {
+        let peer = Peer::build(&world.memory).speaks(speaks).limits(limits.clone()).start();
+        let expected = format!(r#"{{"jsonrpc":"2.0","id":null,"error":{{"code":{code},"message":"{text}"}}}}"#);
+        assert_eq!(exchange(&peer, &batch_body(&world, 4)), (status, expected));
+    }
 }
 
 #[test]
@@ -182,6 +197,8 @@ fn a_replys_delay_is_its_own_and_a_lanes_work_is_not() {
     let slow = peer(&world, limits.clone());
     let took = at_once(&slow, &body, 4);
     assert!(took >= Duration::from_millis(4 * 5 * 4), "{took:?}");
+    let counts = slow.counts();
+    assert!((1..=4).contains(&counts.most_in_flight), "{}", counts.most_in_flight);
     let wide = peer(&world, Limits { lanes: 100, ..limits });
     let took = at_once(&wide, &body, 100);
     assert!(took >= Duration::from_millis(5 * 4) && took < Duration::from_secs(2), "{took:?}");
