@@ -1,10 +1,8 @@
 //! Each limit's bytes, and how long things take.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::{World, batch, body, data, exchange, post, world};
@@ -27,17 +25,6 @@ fn calls(world: &World, count: usize) -> Vec<(&'static str, Value)> {
 fn batch_body(world: &World, count: usize) -> Value {
     let calls = calls(world, count);
     Value::Array((5..).zip(&calls).map(|(id, (method, params))| body(id, method, params)).collect())
-}
-
-/// The whole reply to a request written by hand, as it is on the wire.
-fn raw(peer: &Peer, head: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect(peer.url().strip_prefix("http://").unwrap()).unwrap();
-    let head = format!("POST / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{head}\r\n\r\n");
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(body.as_bytes()).unwrap();
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply).unwrap();
-    reply
 }
 
 #[test]
@@ -109,9 +96,8 @@ fn a_body_over_the_limit_is_refused_by_its_length_or_cut_where_it_has_none() {
     assert_eq!(exchange(&peer, &text), (413, expected));
 
     let chunk = format!("{:x}\r\n{text}\r\n0\r\n\r\n", text.len());
-    let reply = raw(&peer, "transfer-encoding: chunked", &chunk);
-    assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
-    assert!(reply.ends_with(PARSE_ERROR), "{reply}");
+    let reply = post(&peer, "transfer-encoding: chunked", &chunk).unwrap();
+    assert_eq!((reply.status, reply.body.as_str()), (200, PARSE_ERROR));
 }
 
 const PARSE_ERROR: &str = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"parse error"}}"#;
@@ -136,9 +122,9 @@ fn too_many_requests_get_a_status_and_the_seconds_to_wait() {
         assert_eq!(exchange(&peer, &batch_body(&world, 9)).0, 200);
     }
     let text = batch_body(&world, 1).to_string();
-    let reply = raw(&peer, &format!("content-length: {}", text.len()), &text).to_lowercase();
-    assert!(reply.starts_with("http/1.1 429 too many requests\r\n"), "{reply}");
-    assert!(reply.contains("\r\nretry-after: 100\r\n"), "{reply}");
+    let reply = post(&peer, &format!("content-length: {}", text.len()), &text).unwrap();
+    assert_eq!(reply.status, 429);
+    assert!(reply.head.split("\r\n").any(|line| line == "retry-after: 100"), "{}", reply.head);
     assert_eq!(peer.served(), 18);
 
     let counts = peer.counts();
@@ -177,29 +163,32 @@ fn requests_over_the_rate_of_infura_say_how_long_to_wait() {
 }
 
 /// Posts the same body so many times at once; how long all of it takes.
-fn at_once(peer: &Peer, body: &str, times: usize) -> Duration {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+fn at_once(peer: &Peer, body: &Value, times: u32) -> Duration {
     let start = Instant::now();
-    let replies = runtime.block_on(join_all((0..times).map(|_| post(peer, body.to_owned()))));
-    assert!(replies.iter().all(|(status, _)| *status == 200));
+    thread::scope(|scope| {
+        (0..times).for_each(|_| drop(scope.spawn(|| assert_eq!(exchange(peer, body).0, 200))));
+    });
     start.elapsed()
 }
 
 #[test]
-fn a_replys_delay_is_its_own_and_a_lanes_work_is_not() {
+fn the_delays_of_replies_do_not_add_up() {
     let world = world();
-    let body = batch_body(&world, 5).to_string();
-    let far = peer(&world, Limits { delay: Duration::from_millis(50), ..Limits::default() });
-    let took = at_once(&far, &body, 40);
-    assert!(took >= Duration::from_millis(50) && took < Duration::from_secs(2), "{took:?}");
+    let delay = Duration::from_millis(200);
+    let peer = peer(&world, Limits { delay, ..Limits::default() });
+    let took = at_once(&peer, &batch_body(&world, 5), 30);
+    assert!(took >= delay && took < 30 * delay, "{took:?}");
+    assert!(peer.counts().most_in_flight > 1);
+}
 
+#[test]
+fn the_work_of_one_lane_adds_up_and_that_of_many_does_not() {
+    let world = world();
     let limits = Limits { per_item: Duration::from_millis(4), lanes: 1, ..Limits::default() };
-    let slow = peer(&world, limits.clone());
-    let took = at_once(&slow, &body, 4);
-    assert!(took >= Duration::from_millis(4 * 5 * 4), "{took:?}");
-    let counts = slow.counts();
-    assert!((1..=4).contains(&counts.most_in_flight), "{}", counts.most_in_flight);
-    let wide = peer(&world, Limits { lanes: 100, ..limits });
-    let took = at_once(&wide, &body, 100);
-    assert!(took >= Duration::from_millis(5 * 4) && took < Duration::from_secs(2), "{took:?}");
+    let body = batch_body(&world, 5);
+    let took = at_once(&peer(&world, limits.clone()), &body, 4);
+    assert!(took >= 4 * 5 * limits.per_item, "{took:?}");
+    let limits = Limits { per_item: Duration::from_millis(40), lanes: 100, ..limits };
+    let took = at_once(&peer(&world, limits.clone()), &body, 30);
+    assert!(took >= 5 * limits.per_item && took < 30 * 5 * limits.per_item, "{took:?}");
 }
