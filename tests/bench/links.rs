@@ -3,6 +3,13 @@
 //! A made-up state is served by this process, and synced through proxies that delay what comes back, or let through only
 //! so much of it in a second. Each figure stands beside what it is to be compared with, from the same run.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a measurement: it prints figures, and ends where something fails"
+)]
+
 #[path = "links/proxy.rs"]
 mod proxy;
 
