@@ -30,6 +30,7 @@ use tokio::net::TcpSocket;
 
 pub(crate) use self::answer::{Answer, Call, Element, Gate, Outcome, Request};
 pub(crate) use self::bridge::{Bridge, KEY};
+pub(crate) use self::builder::Builder;
 pub(crate) use self::content::Speaks;
 pub(crate) use self::disk::{CODES, NODES, References, STAGING, assert_all_hashes_are_right, replace, rows};
 pub(crate) use self::faults::Faults;
