@@ -72,8 +72,8 @@ fn every_limit_of_geth_on_a_batch_is_found_and_kept() {
 #[test]
 fn no_request_is_sent_inside_a_wait_that_was_asked_for() {
     let world = World::new(91, MEDIUM);
-    // Small batches, so that there is something to limit.
-    let pool = PoolLimits { batch_items: 64, ..pool() };
+    // Batches so small that there is something to limit, and so large that it is soon over.
+    let pool = PoolLimits { batch_items: 100, ..pool() };
     let backoff = Duration::from_millis(600);
     for style in [RateStyle::Status { retry_after: 1 }, RateStyle::Infura { backoff }] {
         let (report, counts) = world.syncs(&[rated(20, 5, style)], pool);

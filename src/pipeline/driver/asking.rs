@@ -75,7 +75,7 @@ impl<L: FnMut(Event) + Send> Driver<L> {
             }
         }
         if let Some(lost) = self.pool.unavailable(now)
-            && !self.hopes_for_another()
+            && !self.hopes_for_another(now)
         {
             return Err(SyncError::unavailable(self.options.root, lost, |peer| name(&self.peers, peer)));
         }
