@@ -16,6 +16,7 @@ mod geth;
 mod geth_path;
 mod kill;
 mod limits;
+mod outcomes;
 mod peers;
 mod pivot;
 mod refusals;
