@@ -83,6 +83,15 @@ impl PeerUrl {
         }
     }
 
+    /// What is spoken there: `http`, `https`, `ws`, `wss` or `ipc`.
+    #[must_use]
+    pub fn transport(&self) -> &str {
+        match &self.0 {
+            Address::Http(url) | Address::WebSocket(url) => url.scheme(),
+            Address::Ipc(_) => "ipc",
+        }
+    }
+
     /// The address, credentials and all.
     pub(super) fn address(&self) -> &Address {
         &self.0

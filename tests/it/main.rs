@@ -18,6 +18,7 @@ mod kill;
 mod limits;
 mod outcomes;
 mod peers;
+mod peers_command;
 mod pivot;
 mod refusals;
 mod resume;
