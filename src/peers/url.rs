@@ -216,6 +216,20 @@ mod tests {
     }
 
     #[test]
+    fn the_transport_is_the_scheme_or_ipc() {
+        for (address, transport) in [
+            ("http://127.0.0.1", "http"),
+            ("https://node.example", "https"),
+            ("ws://127.0.0.1", "ws"),
+            ("wss://node.example", "wss"),
+            ("/data/geth.ipc", "ipc"),
+            ("ipc:geth", "ipc"),
+        ] {
+            assert_eq!(address.parse::<PeerUrl>().unwrap().transport(), transport);
+        }
+    }
+
+    #[test]
     fn an_address_in_the_own_network_is_local() {
         for local in [
             "http://127.0.0.1:8545",

@@ -42,7 +42,7 @@ pub(super) enum Closed {
     LongRest(Duration),
     #[error("it asked for {RESTS_MAX} rests")]
     ManyRests,
-    #[error("the requests that it may be sent in a second are too few for it")]
+    #[error("at so few requests a second it takes too long")]
     LowRate,
 }
 

@@ -47,16 +47,19 @@ pub struct OnDisk {
 }
 
 impl States {
-    /// The root of the state that a sync would most likely want: the newest of those that are served.
+    /// The root of the newest state that is served.
     #[must_use]
     pub fn best(&self) -> Option<H256> {
-        let named = |name: &str| {
-            let state = self.named.iter().find(|state| state.name == name && state.served);
-            state.and_then(|state| state.block.as_ref()).map(|block| block.state_root)
-        };
-        let recent = ["latest", "safe", "finalized"].into_iter().find_map(named);
-        let older = || self.disk.as_ref().map(|disk| disk.root).or(self.kept.as_ref().map(|block| block.state_root));
-        recent.or_else(older).or_else(|| named("earliest"))
+        let on_disk = || self.disk.as_ref().filter(|disk| disk.block.is_none()).map(|disk| disk.root);
+        self.best_block().map(|block| block.state_root).or_else(on_disk)
+    }
+
+    /// The newest block whose state is served.
+    #[must_use]
+    pub fn best_block(&self) -> Option<&Header> {
+        let named = self.named.iter().filter(|state| state.served).filter_map(|state| state.block.as_ref());
+        let disk = self.disk.as_ref().and_then(|disk| disk.block.as_ref());
+        named.chain(disk).chain(&self.kept).max_by_key(|block| block.number)
     }
 }
 

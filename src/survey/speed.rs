@@ -177,3 +177,39 @@ impl Nodes {
 fn float(number: usize) -> f64 {
     number as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nodes(known: u8) -> Nodes {
+        let item = |byte| Item::root(H256::repeat_byte(byte));
+        Nodes { known: (0..known).map(item).collect(), next: 0, most: 100 }
+    }
+
+    fn sizes(batches: &[Vec<Item>]) -> Vec<usize> {
+        batches.iter().map(Vec::len).collect()
+    }
+
+    #[test]
+    fn batches_go_on_where_the_last_ones_ended() {
+        let mut nodes = nodes(100);
+        let (first, second) = (nodes.batches(25, 10, 1), nodes.batches(20, 10, 1));
+        assert_eq!((sizes(&first), sizes(&second)), (vec![10, 10, 5], vec![10, 10]));
+        let read: Vec<Item> = first.into_iter().chain(second).flatten().collect();
+        assert_eq!(read, nodes.known.get(..45).unwrap());
+    }
+
+    #[test]
+    fn a_small_state_is_read_again_but_no_batch_has_an_item_twice() {
+        let batches = nodes(3).batches(8, 10, 1);
+        assert_eq!(sizes(&batches), [3, 3, 2]);
+        assert_eq!(batches.first(), batches.get(1));
+    }
+
+    #[test]
+    fn the_requests_of_a_measurement_have_a_limit() {
+        assert_eq!(nodes(100).batches(1_000_000, 1, 8).len(), REQUESTS_MAX);
+        assert_eq!(nodes(100).batches(1_000_000, 1, 64).len(), 64, "unless more may be sent at once");
+    }
+}

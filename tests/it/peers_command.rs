@@ -146,7 +146,7 @@ fn the_state_on_a_path_peers_disk_is_found_with_its_block() {
     assert_eq!(said["disk"], disk);
     assert!(said["speed"]["one_at_a_time"]["items"].as_u64().unwrap() > 0);
     let text = statesync(["peers", "-r", &peer.url()]).exits(0).stdout;
-    assert!(text.contains("block 9, 11 behind its head, state id 1"), "{text}");
+    assert!(text.contains("on disk   block 9, 11 behind its head; state id 1\n"), "{text}");
 }
 
 #[test]
@@ -158,6 +158,8 @@ fn a_hash_peer_without_the_latest_state_is_asked_for_the_newest_it_has_kept() {
     assert_eq!(served(&said), [false, false, false, true]);
     let kept = json!({ "block_number": 9, "block_hash": hash(peer.block(9).hash), "root": hash(world.roots[0]) });
     assert_eq!(said["kept"], kept);
+    let text = statesync(["peers", "-r", &peer.url()]).exits(0).stdout;
+    assert!(text.contains("11 blocks behind its head"), "{text}");
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn row(peer: &PeerSurvey) -> [String; COLUMNS.len()] {
         middle_cut(&peer.url.to_string(), URL_CHARS),
         or_nothing(client),
         or_nothing(chain),
-        or_nothing(peer.dialect.map(|dialect| dialect.name().into())),
+        or_nothing(peer.dialect.map(short_dialect).map(Into::into)),
         or_nothing(head),
         serves(peer),
         or_nothing(peer.latency.map(latency)),
@@ -113,6 +113,8 @@ fn details(peer: &PeerSurvey) -> String {
     let mut lines = vec![line("peer", peer.url.to_string()), line("verdict", verdict)];
     let client = peer.about.as_ref().and_then(|about| about.client.as_deref());
     lines.extend(client.map(|client| line("client", client)));
+    let dialect = peer.dialect.filter(|dialect| short_dialect(*dialect) != dialect.name());
+    lines.extend(dialect.map(|dialect| line("dialect", dialect.name())));
     lines.extend(states(peer));
     if let Some(batch) = &peer.batch {
         let refused = batch.refused.as_ref().map(|words| format!("{} in a batch: {words}", items(batch.asked)));
@@ -142,11 +144,11 @@ fn states(peer: &PeerSurvey) -> Vec<String> {
             (Some(block), Some(behind)) => format!("block {}, {behind} behind its head", block.number),
             _ => "a block that was not found".into(),
         };
-        lines.push(line("on disk", format!("{block}, state id {}: {:?}", disk.id, disk.root)));
+        lines.push(line("on disk", format!("{block}; state id {}", disk.id)));
     }
-    if let Some(kept) = &peer.states.kept {
-        lines.push(line("kept", format!("block {}: {:?}", kept.number, kept.state_root)));
-    }
+    lines.extend(peer.states.kept.as_ref().map(|kept| line("kept", format!("block {}", kept.number))));
+    // Of the newest of them.
+    lines.extend(peer.states.best().map(|root| line("root", format!("{root:?}"))));
     lines
 }
 
@@ -154,6 +156,13 @@ fn warnings(peer: &PeerSurvey) -> Vec<String> {
     let mut warnings = Vec::new();
     if peer.syncing == Some(true) {
         warnings.push("it is still syncing itself: its state may have gaps".into());
+    }
+    let head = peer.about.as_ref().and_then(|about| about.head.as_ref());
+    if let (Some(head), Some(best), None) = (head, peer.states.best_block(), &peer.states.disk)
+        && best.number < head.number
+    {
+        let behind = ui::count(head.number - best.number);
+        warnings.push(format!("the newest state that it serves is {behind} blocks behind its head: see docs/PEERS.md"));
     }
     if peer.tally.corrupt > 0 {
         warnings
@@ -185,7 +194,7 @@ fn agreed(agreement: &Agreement) -> String {
     }
     match agreement.on_block.map(|block| (block.number, block.hash)) {
         None => "one chain, as far as they tell".into(),
-        Some((number, Some(hash))) => format!("one chain, and the same block {number}: {hash:?}"),
+        Some((number, Some(_))) => format!("one chain, and the same block {number}"),
         Some((number, None)) => format!("NO: the peers have different blocks {number}"),
     }
 }
@@ -206,6 +215,11 @@ fn short_client(client: &str) -> String {
     let short = version.map_or(name.into(), |version| format!("{name}/{version}"));
     let plain: String = short.chars().filter(|character| !character.is_control()).collect();
     end_cut(&plain, CLIENT_CHARS)
+}
+
+/// Beside the client's name, the dialect need not repeat it.
+fn short_dialect(dialect: Dialect) -> &'static str {
+    dialect.name().trim_start_matches("nethermind-")
 }
 
 fn end_cut(text: &str, most: usize) -> String {
