@@ -11,6 +11,7 @@ mod bad_input;
 mod cli;
 mod genesis;
 mod geth;
+mod geth_moves;
 mod geth_path;
 mod kill;
 mod peers;

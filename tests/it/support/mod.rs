@@ -29,7 +29,7 @@ pub(crate) use self::disk::{CODES, NODES, References, STAGING, assert_all_hashes
 pub(crate) use self::geth::{Geth, geth_is_wanted};
 pub(crate) use self::oracle::build as oracle;
 pub(crate) use self::peer::{Counts, Peer};
-pub(crate) use self::program::{Output, Served, end_by, spawn, statesync, statesync_in};
+pub(crate) use self::program::{Output, Served, Watched, end_by, spawn, statesync, statesync_in};
 pub(crate) use self::rng::{Rng, Seed};
 pub(crate) use self::run::{open, options, start, sync, verified};
 pub(crate) use self::state::{MEDIUM, SMALL, Shape, in_memory, items, state, successor};
