@@ -47,7 +47,7 @@ pub(super) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Download the state at a block, or resume, or move to another block; verified and stored
-    Sync(SyncArgs),
+    Sync(Box<SyncArgs>),
     /// Show what a store holds and how far its sync is
     Status(StatusArgs),
     /// Read back and re-hash every node, storage trie and code that a root reaches

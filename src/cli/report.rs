@@ -111,7 +111,7 @@ fn figures(stats: &Stats) -> String {
     );
     for (count, what) in [(stats.absent, "absent"), (stats.stale, "of another version"), (stats.corrupt, "corrupt")] {
         if count > 0 {
-            figures.push_str(&format!(", {} {what}", ui::count(count)));
+            figures = format!("{figures}, {} {what}", ui::count(count));
         }
     }
     figures

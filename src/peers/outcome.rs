@@ -84,14 +84,16 @@ impl Verdict {
     #[must_use]
     pub fn of_transport(error: &TransportError) -> Self {
         match error {
-            TransportError::Status { code: 413, .. } | TransportError::TooLarge { .. } => Self::Shrink,
+            // 1009 of RFC 6455: message too big.
+            TransportError::Status { code: 413, .. }
+            | TransportError::TooLarge { .. }
+            | TransportError::Closed { code: 1009, .. } => Self::Shrink,
             // Nethermind answers an over-long batch with 503 and an error object.
             TransportError::Status { code: 503, text, .. } if text.to_lowercase().contains("batch") => Self::Shrink,
             TransportError::Status { code: 429 | 503, retry_after, .. } => Self::RateLimited(*retry_after),
-            // RFC 6455 and its registry: message too big; policy violation and try again later.
-            TransportError::Closed { code: 1009, .. } => Self::Shrink,
+            // Policy violation, and try again later.
             TransportError::Closed { code: 1008 | 1013, .. } => Self::RateLimited(None),
-            TransportError::Status { code: 401 | 402 | 403, .. } => Self::Refused(error.to_string()),
+            TransportError::Status { code: 401..=403, .. } => Self::Refused(error.to_string()),
             other => Self::Failed(other.to_string()),
         }
     }

@@ -37,7 +37,7 @@ pub(super) async fn serves(peer: &Peer, root: H256) -> bool {
     let key = format!("0x{}", faster_hex::hex_string(&dialect.key(&Ask { item, bare_code: false })));
     let params = dialect.database(item.key.kind).map_or_else(|| json!([key]), |database| json!([database, key]));
     let answer = peer.client.call(dialect.method(), params).await;
-    answer.ok().and_then(bytes).is_some_and(|node| keccak256(&node) == root)
+    answer.is_ok_and(|answer| bytes(&answer).is_some_and(|node| keccak256(&node) == root))
 }
 
 /// Reads which state a path-scheme peer has on disk.
@@ -48,9 +48,9 @@ pub(super) async fn on_disk(peer: &Client) -> Result<Disk, String> {
         let answers = peer.batch(&[read(STATE_ID), read(ROOT_NODE), read(STATE_ID)]).await;
         let answers = answers.map_err(|error| error.to_string())?;
         let [before, root, after] = three(answers);
-        let root = root.and_then(bytes).ok_or("it has no state on disk")?;
+        let root = root.as_ref().and_then(bytes).ok_or("it has no state on disk")?;
         // The first state has no id yet.
-        let id = |answer: Option<Value>| answer.and_then(bytes).map_or(0, |bytes| number(&bytes));
+        let id = |answer: Option<Value>| answer.as_ref().and_then(bytes).map_or(0, |bytes| number(&bytes));
         let (before, after) = (id(before), id(after));
         if before == after {
             return Ok(Disk { root: keccak256(&root), id: after });
@@ -101,7 +101,7 @@ pub(super) async fn kept(peer: &Client, from: u64) -> Result<Option<u64>, String
 /// go-ethereum's code for any plain error, "no state found" among them.
 const NO_SUCH_STATE: i64 = -32000;
 
-fn bytes(answer: Value) -> Option<Vec<u8>> {
+fn bytes(answer: &Value) -> Option<Vec<u8>> {
     wire::unhex(answer.as_str()?)
 }
 

@@ -8,12 +8,15 @@
 mod support;
 
 mod bad_input;
+mod block;
 mod cli;
+mod dialects;
 mod genesis;
 mod geth;
 mod geth_moves;
 mod geth_path;
 mod kill;
+mod limits;
 mod peers;
 mod pivot;
 mod refusals;

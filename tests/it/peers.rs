@@ -1,6 +1,6 @@
 //! Good and bad peers together.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use statesync::store::Totals;
 use tempfile::TempDir;
 
 use crate::support::{
-    Answer, Call, DeadPort, Gate, MEDIUM, Peer, Request, SMALL, Seed, assert_all_hashes_are_right, in_memory, items,
-    open, options, start, state, sync, verified,
+    Answer, Call, DeadPort, Faults, Gate, MEDIUM, Peer, Request, SMALL, Seed, assert_all_hashes_are_right, in_memory,
+    items, open, options, start, state, sync, verified,
 };
 
 fn stats(report: &Report, url: &str) -> Stats {
@@ -151,4 +151,41 @@ fn what_a_stuck_peer_was_asked_is_asked_of_another() {
     assert_eq!(figures.nodes, 0);
     assert!(figures.errors > 0);
     assert!(report.retries > 0);
+}
+
+#[test]
+fn one_that_lies_now_and_then_one_with_half_the_state_and_one_that_drops_out_complete_it_together() {
+    let seed = Seed::or(25);
+    let (memory, [summary]) = in_memory([&state(seed.0, MEDIUM)]);
+    let asked: Arc<Mutex<HashMap<H256, u32>>> = Arc::default();
+    let liar = {
+        let (asked, seed) = (asked.clone(), seed.0);
+        Peer::new(&memory, move |request| {
+            let mut asked = asked.lock().unwrap();
+            request.calls.iter().for_each(|call| *asked.entry(call.hash).or_default() += 1);
+            request.lies(seed, 1)
+        })
+    };
+    let half = Peer::new(&memory, |request: &Request<'_>| {
+        let has = |call: &Call| call.hash.as_bytes()[31].is_multiple_of(2);
+        let element = |call: &Call| if has(call) { request.element(call) } else { call.absent() };
+        Answer::Batch(request.calls.iter().map(element).collect())
+    });
+    let dropping = Peer::build(&memory).faults(Faults { drop_every: Some(4), ..Faults::of(&seed) }).start();
+    let urls = [liar.url(), half.url(), dropping.url()];
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path());
+    let options = options(summary.root);
+    let limits = PoolLimits { batch_items: 32, ..options.limits };
+    let report = sync(&store, &urls, SyncOptions { limits, ..options });
+    assert!(report.is_complete(), "{:?}", report.outcome);
+    assert_eq!(verified(&store, summary.root), totals(&summary));
+    let [liar, half, dropping] = urls.map(|url| stats(&report, &url));
+    assert!(liar.corrupt > 0 && liar.nodes > 10 * liar.corrupt, "{liar:?}");
+    assert!(half.absent > 0 && half.nodes > 0 && half.corrupt == 0, "{half:?}");
+    assert!(dropping.errors > 0 && dropping.nodes > 0, "{dropping:?}");
+    let most = asked.lock().unwrap().values().copied().max();
+    assert!(most <= Some(6), "the liar was asked {most:?} times for one item");
+    drop(store);
+    assert_all_hashes_are_right(dir.path());
 }

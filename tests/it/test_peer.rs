@@ -3,7 +3,12 @@
 mod blocks;
 mod deep;
 mod dialects;
+mod faults;
+mod limits;
 
+use std::fmt::Display;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 
 use primitive_types::H256;
@@ -18,7 +23,7 @@ struct World {
     roots: [H256; 2],
     /// Nodes of each.
     nodes: [u64; 2],
-    _seed: Seed,
+    seed: Seed,
 }
 
 fn world() -> World {
@@ -26,25 +31,40 @@ fn world() -> World {
     let first = state(seed.0, SMALL);
     let second = successor(&first, seed.0 + 1, 40, SMALL);
     let (memory, [first, second]) = in_memory([&first, &second]);
-    World { memory, roots: [first.root, second.root], nodes: [first.nodes, second.nodes], _seed: seed }
+    World { memory, roots: [first.root, second.root], nodes: [first.nodes, second.nodes], seed }
+}
+
+/// A reply: its status, its head and its body.
+struct Reply {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+/// What a peer says to a request that is written by hand; `None` if the reply breaks off.
+fn post(peer: &Peer, head: &str, body: &str) -> Option<Reply> {
+    let mut stream = TcpStream::connect(peer.url().strip_prefix("http://").unwrap()).unwrap();
+    let head = format!("POST / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{head}\r\n\r\n");
+    stream.write_all((head + body).as_bytes()).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).ok()?;
+    let (head, body) = reply.split_once("\r\n\r\n")?;
+    let head = head.to_ascii_lowercase();
+    let length: usize = head.split("\r\n").find_map(|line| line.strip_prefix("content-length: "))?.parse().unwrap();
+    let status = head.strip_prefix("http/1.1 ").unwrap()[..3].parse().unwrap();
+    (body.len() == length).then(|| Reply { status, body: body.into(), head })
 }
 
 /// What a peer says to a body: its status and its bytes.
-async fn post(peer: &Peer, body: String) -> (u16, String) {
-    let request = reqwest::Client::new().post(peer.url()).header("content-type", "application/json").body(body);
-    let response = request.send().await.unwrap();
-    (response.status().as_u16(), response.text().await.unwrap())
-}
-
-/// Posts a body from a test that is not asynchronous.
-fn exchange(peer: &Peer, body: impl ToString) -> (u16, String) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(post(peer, body.to_string()))
+fn exchange(peer: &Peer, body: &impl Display) -> (u16, String) {
+    let body = body.to_string();
+    let reply = post(peer, &format!("content-length: {}", body.len()), &body).unwrap();
+    (reply.status, reply.body)
 }
 
 /// One call's whole answer.
 fn call(peer: &Peer, method: &str, params: &Value) -> String {
-    let (status, text) = exchange(peer, json!({ "jsonrpc": "2.0", "id": 7, "method": method, "params": params }));
+    let (status, text) = exchange(peer, &json!({ "jsonrpc": "2.0", "id": 7, "method": method, "params": params }));
     assert_eq!(status, 200, "{text}");
     text
 }
@@ -59,7 +79,7 @@ fn ask(peer: &Peer, method: &str, params: &Value) -> Value {
 /// The elements of a batch's reply.
 fn batch(peer: &Peer, calls: &[(&str, Value)]) -> Vec<Value> {
     let calls = (0..).zip(calls).map(|(id, (method, params))| body(id, method, params));
-    let (status, text) = exchange(peer, Value::Array(calls.collect()));
+    let (status, text) = exchange(peer, &Value::Array(calls.collect()));
     assert_eq!(status, 200, "{text}");
     serde_json::from_str(&text).unwrap()
 }

@@ -9,9 +9,11 @@ const REST: Duration = Duration::from_secs(1);
 /// What is kept of the rate at which a peer began to refuse.
 const SLOW_DOWN: f64 = 0.8;
 
-/// How much faster it gets after a stretch of answers without a refusal, and how long the stretch is.
-const SPEED_UP: f64 = 1.1;
-const GOOD_REPLIES: u32 = 32;
+/// How much faster it gets with each answer: fast as long as it is well below the pace that was last refused, and slowly
+/// beyond that, so that a limit once found is touched some times a minute and not some times a second.
+const SPEED_UP: f64 = 1.05;
+const FEEL_AHEAD: f64 = 1.0005;
+const WELL_BELOW: f64 = 0.95;
 
 /// The slowest pace that is learnt, in requests a second: a rest does the remainder.
 const SLOWEST: f64 = 0.5;
@@ -27,12 +29,13 @@ pub(super) struct Pace {
     limit: Option<f64>,
     /// Requests a second at most, learnt from refusals.
     learnt: Option<f64>,
+    /// The learnt pace that was refused last.
+    refused_at: Option<f64>,
     /// When the last requests were sent.
     sent: VecDeque<Instant>,
     next: Option<Instant>,
     rests_until: Option<Instant>,
     refusals_in_a_row: u32,
-    good_replies: u32,
 }
 
 impl Pace {
@@ -40,11 +43,11 @@ impl Pace {
         Self {
             limit,
             learnt: None,
+            refused_at: None,
             sent: VecDeque::new(),
             next: None,
             rests_until: None,
             refusals_in_a_row: 0,
-            good_replies: 0,
         }
     }
 
@@ -70,14 +73,15 @@ impl Pace {
 
     /// The peer refused, and said how long to wait or not.
     pub(super) fn refused(&mut self, now: Instant, wait: Option<Duration>) {
-        self.good_replies = 0;
         let wait = wait.unwrap_or(super::backoff(REST, self.refusals_in_a_row + 1));
         // What was sent together is refused together, and is one refusal.
         if self.rests_until.is_none_or(|until| until <= now) {
             self.refusals_in_a_row += 1;
-            let rate = self.sent.iter().filter(|at| **at + SPAN > now).count().max(1);
-            let rate = SLOW_DOWN * f64::from(u32::try_from(rate).unwrap_or(u32::MAX));
-            self.learnt = Some(self.learnt.map_or(rate, |learnt| rate.min(SLOW_DOWN * learnt)).max(SLOWEST));
+            // The first time, a burst was refused, and what the peer bears in the long run is not known yet.
+            self.refused_at = self.learnt;
+            let burst = self.sent.iter().filter(|at| **at + SPAN > now).count().max(1);
+            let pace = self.learnt.unwrap_or(f64::from(u32::try_from(burst).unwrap_or(u32::MAX)));
+            self.learnt = Some((SLOW_DOWN * pace).max(SLOWEST));
         }
         self.rest(now + wait);
     }
@@ -90,10 +94,9 @@ impl Pace {
     /// The peer answered.
     pub(super) fn answered(&mut self) {
         self.refusals_in_a_row = 0;
-        self.good_replies += 1;
-        if self.good_replies >= GOOD_REPLIES {
-            self.good_replies = 0;
-            self.learnt = self.learnt.map(|rate| rate * SPEED_UP);
+        if let Some(learnt) = &mut self.learnt {
+            let is_well_below = self.refused_at.is_none_or(|refused| *learnt < WELL_BELOW * refused);
+            *learnt *= if is_well_below { SPEED_UP } else { FEEL_AHEAD };
         }
     }
 }
@@ -134,8 +137,14 @@ mod tests {
         pace.refused(now, Some(ms(100)));
         pace.refused(now, Some(ms(100)));
         assert_eq!(pace.learnt, Some(24.0), "what was sent together counts once");
-        (0..GOOD_REPLIES).for_each(|_| pace.answered());
-        assert!((pace.learnt.unwrap() - 26.4).abs() < 1e-9);
+        (0..40).for_each(|_| pace.answered());
+        assert!(pace.learnt.unwrap() > 100.0, "no pace has been refused yet");
+        let later = now + ms(5_000);
+        let refused = pace.learnt.unwrap();
+        pace.refused(later, Some(ms(100)));
+        (0..40).for_each(|_| pace.answered());
+        let learnt = pace.learnt.unwrap();
+        assert!((0.95 * refused..refused).contains(&learnt), "{learnt} after {refused}: it feels its way");
     }
 
     #[test]

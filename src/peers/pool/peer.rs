@@ -55,9 +55,8 @@ pub(super) struct PeerState {
     pub(super) probing: bool,
     /// Why it is not asked any more, if so.
     pub(super) dismissed: Option<String>,
-    /// What it does not know how to answer.
-    no_nodes: bool,
-    no_codes: bool,
+    /// What it has said that it cannot answer for.
+    lacks: Kinds,
     /// Whether it has codes under their bare hashes.
     bare_codes: bool,
     pub(super) window: Window,
@@ -75,8 +74,7 @@ impl PeerState {
             dialect_is_given: false,
             probing: false,
             dismissed: None,
-            no_nodes: false,
-            no_codes: false,
+            lacks: Kinds::NONE,
             bare_codes: false,
             window: Window::new(limits.batch_items, limits.requests_per_peer),
             pace: Pace::new(limits.requests_per_second),
@@ -96,7 +94,7 @@ impl PeerState {
     /// What it may be asked for.
     pub(super) fn kinds(&self) -> Kinds {
         let serves = |kind| self.dialect.is_some_and(|dialect| dialect.serves(kind));
-        Kinds { nodes: serves(Kind::AccountNode) && !self.no_nodes, codes: serves(Kind::Code) && !self.no_codes }
+        Kinds { nodes: serves(Kind::AccountNode) && !self.lacks.nodes, codes: serves(Kind::Code) && !self.lacks.codes }
     }
 
     /// Whether it may be sent a request now, beside those in flight.
@@ -186,8 +184,7 @@ impl PeerState {
         for (ask, verdict) in asks.iter().zip(verdicts) {
             match verdict {
                 Verdict::Refused(why) => self.dismissed = Some(why.clone()),
-                Verdict::Unsupported(why) if ask.item.key.kind == Kind::Code => self.lacks(false, why),
-                Verdict::Unsupported(why) => self.lacks(true, why),
+                Verdict::Unsupported(why) => self.cannot_serve(ask.item.key.kind, why),
                 Verdict::RateLimited(wait) => rest = rest.max(Some(*wait)),
                 Verdict::Failed(why) => failure = failure.or(Some(why)),
                 _ => {}
@@ -211,12 +208,9 @@ impl PeerState {
     }
 
     /// It does not know how to answer for nodes, or for codes.
-    fn lacks(&mut self, nodes: bool, why: &str) {
-        if nodes {
-            self.no_nodes = true
-        } else {
-            self.no_codes = true
-        }
+    fn cannot_serve(&mut self, kind: Kind, why: &str) {
+        self.lacks.nodes |= kind != Kind::Code;
+        self.lacks.codes |= kind == Kind::Code;
         if self.kinds() == Kinds::NONE {
             self.dismissed = Some(format!("it serves neither nodes nor codes ({why})"));
         }

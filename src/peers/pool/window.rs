@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn fits(window: &Window) -> usize {
-        (0..).find(|requests| !window.has_room(*requests, 0)).unwrap()
+        (0..100).find(|requests| !window.has_room(*requests, 0)).unwrap()
     }
 
     #[test]

@@ -75,13 +75,12 @@ impl<L: FnMut(Event) + Send> Driver<L> {
             }
         }
         if let Some(lost) = self.pool.unavailable(now)
-            && !self.hopes_for_another()
+            && !self.hopes_for_another(now)
         {
             return Err(SyncError::unavailable(self.options.root, lost, |peer| name(&self.peers, peer)));
         }
-        if self.scheduler.fetching() > 0
-            && let Some(outage) = self.pool.outage(now)
-        {
+        let waits_for_peers = self.scheduler.fetching() > 0 || (self.looking_up == 0 && self.scheduler.pending() > 0);
+        if waits_for_peers && let Some(outage) = self.pool.outage(now) {
             let reasons = outage.reasons.iter().map(|(peer, why)| format!("{}: {why}", name(&self.peers, *peer)));
             return Err(SyncError::NoPeers { reasons: reasons.collect::<Vec<_>>().join("; ") });
         }

@@ -13,21 +13,25 @@ use crate::trie::Scheduler;
 pub(super) struct Follower {
     chase: Chase,
     asked_at: Instant,
-    /// Whether the source is being asked now, and whether because the peers do not have the present state any more.
+    /// When the source was asked last because the peers do not have the present state any more.
+    asked_in_need_at: Option<Instant>,
+    /// Whether the source is being asked now, and whether in need.
     asking: bool,
     asking_in_need: bool,
-    /// The source was asked in need and knows nothing newer.
-    nothing_newer: bool,
+    /// Since when an item is missing that no peer has.
+    hopeless_since: Option<Instant>,
 }
 
 impl Follower {
     pub(super) fn new(now: Instant) -> Self {
-        Self { chase: Chase::default(), asked_at: now, asking: false, asking_in_need: false, nothing_newer: false }
-    }
-
-    /// When the source is to be asked again.
-    pub(super) fn wake_at(&self, follow: &Follow) -> Option<Instant> {
-        (!self.asking).then_some(self.asked_at + follow.interval)
+        Self {
+            chase: Chase::default(),
+            asked_at: now,
+            asked_in_need_at: None,
+            asking: false,
+            asking_in_need: false,
+            hopeless_since: None,
+        }
     }
 
     /// How often the sync has moved by itself.
@@ -35,8 +39,13 @@ impl Follower {
         self.chase.moves
     }
 
+    /// When the source is to be asked again.
+    pub(super) fn wake_at(&self, follow: &Follow) -> Option<Instant> {
+        (!self.asking).then_some(self.asked_at + follow.interval)
+    }
+
     fn moved(&mut self) {
-        self.nothing_newer = false;
+        (self.asked_in_need_at, self.hopeless_since) = (None, None);
     }
 }
 
@@ -44,22 +53,30 @@ impl<L: FnMut(Event) + Send> Driver<L> {
     /// Asks for a newer state from time to time, and at once when the present one cannot be had any more.
     pub(super) fn follow(&mut self, now: Instant) {
         let Some(Follow { source, interval }) = &self.options.follow else { return };
-        let in_need =
-            !self.follower.nothing_newer && (self.pool.pruned(now).is_some() || self.pool.unavailable(now).is_some());
-        if self.follower.asking || !(in_need || self.follower.asked_at + *interval <= now) {
+        if self.follower.asking {
+            return;
+        }
+        let is_over = |at: Instant| at + *interval <= now;
+        let in_need = (self.pool.pruned(now).is_some() || self.pool.unavailable(now).is_some())
+            && self.follower.asked_in_need_at.is_none_or(is_over);
+        if !in_need && !is_over(self.follower.asked_at) {
             return;
         }
         let (source, sender) = (source.clone(), self.sender.clone());
         (self.follower.asking, self.follower.asking_in_need) = (true, in_need);
+        if in_need {
+            self.follower.asked_in_need_at = Some(now);
+        }
         self.requests.spawn(async move {
             let newest = source.newest().await;
             let _ = sender.send(Message::Newest(newest)).await;
         });
     }
 
-    /// Whether an item that no peer has may be none of another state's.
-    pub(super) fn hopes_for_another(&self) -> bool {
-        self.options.follow.is_some() && !self.follower.nothing_newer
+    /// Whether to wait for a newer state, now that the present one has an item that no peer has.
+    pub(super) fn hopes_for_another(&mut self, now: Instant) -> bool {
+        let since = *self.follower.hopeless_since.get_or_insert(now);
+        self.options.follow.is_some() && now < since + self.options.limits.outage_patience
     }
 
     /// Decides whether to move to the newest state.
@@ -72,17 +89,13 @@ impl<L: FnMut(Event) + Send> Driver<L> {
         let target = match target {
             Ok(target) => target,
             Err(why) => {
-                tracing::debug!(why, "no newer state");
-                self.follower.nothing_newer |= in_need;
+                tracing::debug!(why, "the newest state is not known");
                 return Ok(());
             }
         };
-        if target.root == self.options.root {
-            self.follower.nothing_newer |= in_need;
-            return Ok(());
-        }
         let share = self.share();
-        if !in_need && !is_worth_a_move(share, self.options.block.as_ref(), &target) {
+        let is_worth_it = in_need || is_worth_a_move(share, self.options.block.as_ref(), &target);
+        if target.root == self.options.root || !is_worth_it {
             return Ok(());
         }
         let trend = self.follower.chase.leave(share);

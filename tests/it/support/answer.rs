@@ -36,7 +36,7 @@ pub(crate) struct Call {
 }
 
 /// What a peer does with a batch.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Answer {
     /// A JSON-RPC reply with these elements.
     Batch(Vec<Element>),
@@ -132,10 +132,15 @@ impl Request<'_> {
         Answer::Batch(self.calls.iter().map(|call| call.says(Outcome::Error(code, text))).collect())
     }
 
-    /// Something else than what was asked for: other bytes, one bit turned, or another node.
+    /// Something else than what was asked for.
     pub(crate) fn lie(&self, call: &Call, rng: &mut Rng) -> Element {
-        let Outcome::Value(_, honest) = self.element(call).result else { return call.absent() };
-        let other = self.node.content.memory().nodes().iter().find(|(hash, _)| **hash != call.hash);
+        let Outcome::Value(hash, honest) = self.element(call).result else { return call.absent() };
+        call.says(self.lie_about(hash, honest, rng))
+    }
+
+    /// Something else than what is under a hash: other bytes, one bit turned, or another node.
+    pub(super) fn lie_about(&self, hash: H256, honest: Vec<u8>, rng: &mut Rng) -> Outcome {
+        let other = self.node.content.memory().nodes().iter().find(|(other, _)| **other != hash);
         let bytes = match (rng.below(3), other) {
             (0, Some((_, other))) => other.clone(),
             (1, _) => rng.bytes(honest.len()),
@@ -146,8 +151,8 @@ impl Request<'_> {
                 flipped
             }
         };
-        assert_ne!(keccak256(&bytes), call.hash);
-        call.says(Outcome::Lie(bytes))
+        assert_ne!(keccak256(&bytes), hash);
+        Outcome::Lie(bytes)
     }
 
     /// The honest answer, but for `percent` of the hashes something else, the first time and always.
@@ -173,10 +178,10 @@ impl Call {
 
 impl Answer {
     /// A reply that is no JSON-RPC.
-    pub(crate) fn status(code: u16, retry_after: Option<&'static str>, text: &str) -> Self {
+    pub(crate) fn status(code: u16, retry_after: Option<&str>, text: &str) -> Self {
         let mut headers = HeaderMap::new();
         if let Some(seconds) = retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+            headers.insert(RETRY_AFTER, HeaderValue::from_str(seconds).unwrap());
         }
         Self::Raw((StatusCode::from_u16(code).unwrap(), headers, text.into()))
     }

@@ -1,14 +1,18 @@
 //! A peer as a test describes it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
 
 use primitive_types::H256;
 use statesync::serve::MemoryState;
+use tokio::sync::watch;
 
 use super::answer::{Answer, Request};
 use super::content::Speaks;
+use super::faults::{Faults, Plan};
+use super::limits::{Limiter, Limits};
 use super::node::{Node, Setup};
 use super::peer::Peer;
+use super::service::Service;
 
 pub(super) type Behaviour = Box<dyn Fn(&Request<'_>) -> Answer + Send + Sync>;
 
@@ -17,6 +21,8 @@ pub(crate) struct Builder {
     memory: Arc<MemoryState>,
     setup: Setup,
     behaviour: Behaviour,
+    limits: Limits,
+    faults: Option<Faults>,
 }
 
 impl Builder {
@@ -30,7 +36,8 @@ impl Builder {
             debug: true,
             raw_headers: true,
         };
-        Self { memory: memory.clone(), setup, behaviour: Box::new(|request| request.honest()) }
+        let behaviour = Box::new(|request: &Request<'_>| request.honest());
+        Self { memory: memory.clone(), setup, behaviour, limits: Limits::default(), faults: None }
     }
 
     /// How it keeps what it has; by hash unless this is said.
@@ -82,7 +89,27 @@ impl Builder {
         self
     }
 
+    /// Its limits; geth's unless this is said.
+    pub(crate) fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// What goes wrong.
+    pub(crate) fn faults(mut self, faults: Faults) -> Self {
+        self.faults = Some(faults);
+        self
+    }
+
     pub(crate) fn start(self) -> Peer {
-        Peer::start(Node::new(&self.memory, self.setup), self.behaviour)
+        Peer::start(Service {
+            node: Node::new(&self.memory, self.setup),
+            behaviour: self.behaviour,
+            limiter: Limiter::new(self.limits),
+            faults: self.faults.map(Plan::new),
+            counts: Mutex::default(),
+            changed: Condvar::new(),
+            limit: watch::Sender::new(u64::MAX),
+        })
     }
 }

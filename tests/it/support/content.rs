@@ -10,7 +10,7 @@ use statesync::trie::{Event, Place, Walk};
 
 use super::answer::Outcome;
 use super::half_path;
-use super::path_state::{PathDisk, PathState};
+use super::path_state::{self, Nodes, PathDisk, PathState};
 use super::state::InMemory;
 
 /// geth's prefix of codes.
@@ -51,8 +51,10 @@ pub(super) struct Content {
     speaks: Speaks,
     /// Of a half-path peer: the keys of its nodes.
     half_path: HashMap<Vec<u8>, H256>,
-    /// Of a path peer: what is on its disk.
+    /// Of a path peer: what is on its disk,
     disk: Option<Mutex<PathDisk>>,
+    /// and the states that have been there or will be, for they may come again.
+    by_path: Mutex<HashMap<H256, Arc<Nodes>>>,
     /// Nodes that are no longer there.
     pruned: Mutex<HashSet<H256>>,
 }
@@ -65,24 +67,30 @@ impl Content {
             Speaks::HalfPath => half_path::table(memory, roots.iter().copied()),
             _ => HashMap::new(),
         };
-        let disk = (speaks == Speaks::Path).then(|| {
+        let memory = memory.clone();
+        let (by_path, pruned) = Default::default();
+        let mut content = Self { memory, speaks, half_path, disk: None, by_path, pruned };
+        if speaks == Speaks::Path {
             let (root, id) = disk.expect("a path peer needs a state: tell its disk or its blocks");
-            Mutex::new(PathDisk::new(PathState::of(memory, root, id)))
-        });
-        Self { memory: memory.clone(), speaks, half_path, disk, pruned: Mutex::default() }
+            content.disk = Some(Mutex::new(PathDisk::new(content.state_by_path(root, id))));
+        }
+        content
     }
 
     pub(super) fn memory(&self) -> &MemoryState {
         &self.memory
     }
 
-    pub(super) fn speaks(&self) -> Speaks {
-        self.speaks
-    }
-
     /// The disk of a path peer.
     pub(super) fn disk(&self) -> &Mutex<PathDisk> {
         self.disk.as_ref().expect("only a path peer has one state on its disk")
+    }
+
+    /// A state for the disk of a path peer.
+    pub(super) fn state_by_path(&self, root: H256, id: u64) -> PathState {
+        let mut by_path = self.by_path.lock().unwrap();
+        let nodes = by_path.entry(root).or_insert_with(|| Arc::new(path_state::nodes(&self.memory, root)));
+        PathState::new(root, id, nodes.clone())
     }
 
     /// The answer to a call that reads a key; `None` if the peer has no such method.
@@ -116,11 +124,14 @@ impl Content {
         }
     }
 
-    /// What a path peer had under the key before the last flush.
-    pub(super) fn read_stale(&self, params: &Value) -> Option<Outcome> {
+    /// What a path peer had under the key before the last flush, if that was another node than the one with this hash.
+    pub(super) fn read_stale(&self, params: &Value, now: H256) -> Option<Vec<u8>> {
         let Ok(Key::Raw(key)) = geth_key(params) else { return None };
         let before = self.disk.as_ref()?.lock().unwrap().before()?.clone();
-        before.find(&key).map(|found| self.value(found))
+        match before.find(&key)? {
+            Found::Node(hash) if hash != now => Some(self.memory.nodes()[&hash].clone()),
+            _ => None,
+        }
     }
 
     /// How the peer says that there is nothing under a key.
@@ -221,7 +232,7 @@ fn reth_key(key: Key) -> Result<Key, Outcome> {
             Err(Outcome::failure(-32602, format!("Key must be 33 bytes, got {}", key.len())))
         }
         Key::Raw(_) => Err(Outcome::Error(-32602, "Key prefix must be 0x63")),
-        code => Ok(code),
+        Key::Code(_) => Ok(key),
     }
 }
 

@@ -1,4 +1,5 @@
-//! What the tests share: peers that misbehave on demand, made-up states, an oracle, and handles on the program.
+//! What the tests share: peers that are any kind of node and misbehave on demand, made-up states, an oracle, and handles
+//! on the program.
 
 mod answer;
 mod bridge;
@@ -6,15 +7,20 @@ mod builder;
 mod chain;
 mod content;
 mod disk;
+mod faults;
 mod geth;
 mod half_path;
+mod limits;
 mod node;
 mod oracle;
 mod path_state;
 mod peer;
 mod program;
+mod rate;
+mod reply;
 mod rng;
 mod run;
+mod service;
 mod state;
 
 use std::path::{Path, PathBuf};
@@ -24,12 +30,16 @@ use tokio::net::TcpSocket;
 
 pub(crate) use self::answer::{Answer, Call, Element, Gate, Outcome, Request};
 pub(crate) use self::bridge::{Bridge, KEY};
+pub(crate) use self::builder::Builder;
 pub(crate) use self::content::Speaks;
 pub(crate) use self::disk::{CODES, NODES, References, STAGING, assert_all_hashes_are_right, replace, rows};
+pub(crate) use self::faults::Faults;
 pub(crate) use self::geth::{Geth, geth_is_wanted};
+pub(crate) use self::limits::Limits;
 pub(crate) use self::oracle::build as oracle;
 pub(crate) use self::peer::{Counts, Peer};
 pub(crate) use self::program::{Output, Served, Watched, end_by, spawn, statesync, statesync_in};
+pub(crate) use self::rate::{Rate, RateStyle};
 pub(crate) use self::rng::{Rng, Seed};
 pub(crate) use self::run::{open, options, start, sync, verified};
 pub(crate) use self::state::{MEDIUM, SMALL, Shape, in_memory, items, state, successor};

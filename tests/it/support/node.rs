@@ -9,7 +9,6 @@ use statesync::serve::{MemoryState, Source};
 use super::answer::{Call, Outcome};
 use super::chain::Chain;
 use super::content::{Content, Speaks};
-use super::path_state::PathState;
 
 /// A node.
 #[derive(Debug)]
@@ -63,7 +62,7 @@ impl Node {
     pub(super) fn flush(&self, root: H256, reads: u64) {
         let last = self.content.disk().lock().unwrap().last_id();
         let id = self.chain.state_id(root).unwrap_or(last + 1);
-        let state = PathState::of(self.content.memory(), root, id);
+        let state = self.content.state_by_path(root, id);
         let mut disk = self.content.disk().lock().unwrap();
         if reads == 0 { disk.flush(state) } else { disk.flush_after(reads, state) }
     }

@@ -15,28 +15,21 @@ const ACCOUNT_NODE: u8 = b'A';
 const STORAGE_NODE: u8 = b'O';
 const STATE_ID: u8 = b'L';
 
+/// The nodes of a state, by the account whose storage they are in and their path.
+pub(super) type Nodes = HashMap<(Option<H256>, Nibbles), H256>;
+
 /// One state by path.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PathState {
     root: H256,
     /// Counts the states that a node has had on its disk.
     id: u64,
-    nodes: HashMap<(Option<H256>, Nibbles), H256>,
+    nodes: Arc<Nodes>,
 }
 
 impl PathState {
-    /// The state at `root`, of which `memory` must have every node.
-    pub(super) fn of(memory: &MemoryState, root: H256, id: u64) -> Arc<Self> {
-        let source = InMemory(memory);
-        let mut nodes = HashMap::new();
-        for event in Walk::new(&source, Place::root(None, root), |_| true) {
-            match event.unwrap() {
-                Event::Node { place, .. } => drop(nodes.insert((place.owner, place.path), place.hash)),
-                Event::Code { .. } => {}
-                gap => panic!("a state to be served has a gap: {gap:?}"),
-            }
-        }
-        Arc::new(Self { root, id, nodes })
+    pub(super) fn new(root: H256, id: u64, nodes: Arc<Nodes>) -> Self {
+        Self { root, id, nodes }
     }
 
     /// What is under a key, but for codes.
@@ -64,36 +57,50 @@ impl PathState {
     }
 }
 
+/// The nodes of the state at `root`, all of which `memory` must have.
+pub(super) fn nodes(memory: &MemoryState, root: H256) -> Nodes {
+    let source = InMemory(memory);
+    let mut nodes = HashMap::new();
+    for event in Walk::new(&source, Place::root(None, root), |_| true) {
+        match event.unwrap() {
+            Event::Node { place, .. } => drop(nodes.insert((place.owner, place.path), place.hash)),
+            Event::Code { .. } => {}
+            gap => panic!("a state to be served has a gap: {gap:?}"),
+        }
+    }
+    nodes
+}
+
 /// The state on the disk, and those that take its place.
 #[derive(Debug)]
 pub(super) struct PathDisk {
-    now: Arc<PathState>,
-    before: Option<Arc<PathState>>,
+    now: PathState,
+    before: Option<PathState>,
     /// States that come after so many reads.
-    planned: VecDeque<(u64, Arc<PathState>)>,
+    planned: VecDeque<(u64, PathState)>,
     reads: u64,
 }
 
 impl PathDisk {
-    pub(super) fn new(state: Arc<PathState>) -> Self {
+    pub(super) fn new(state: PathState) -> Self {
         Self { now: state, before: None, planned: VecDeque::new(), reads: 0 }
     }
 
-    pub(super) fn now(&self) -> &Arc<PathState> {
+    pub(super) fn now(&self) -> &PathState {
         &self.now
     }
 
     /// What was on the disk before the last flush.
-    pub(super) fn before(&self) -> Option<&Arc<PathState>> {
+    pub(super) fn before(&self) -> Option<&PathState> {
         self.before.as_ref()
     }
 
-    pub(super) fn flush(&mut self, state: Arc<PathState>) {
+    pub(super) fn flush(&mut self, state: PathState) {
         self.before = Some(std::mem::replace(&mut self.now, state));
     }
 
     /// Flushes once `reads` more keys have been read, in the middle of a batch if it comes so.
-    pub(super) fn flush_after(&mut self, reads: u64, state: Arc<PathState>) {
+    pub(super) fn flush_after(&mut self, reads: u64, state: PathState) {
         self.planned.push_back((self.reads + reads, state));
     }
 
@@ -103,7 +110,7 @@ impl PathDisk {
     }
 
     /// The state that the next key is read from. A batch is no snapshot: each of its keys is a read of its own.
-    pub(super) fn read(&mut self) -> Arc<PathState> {
+    pub(super) fn read(&mut self) -> PathState {
         while self.planned.front().is_some_and(|(at, _)| *at <= self.reads) {
             let (_, state) = self.planned.pop_front().unwrap();
             self.flush(state);

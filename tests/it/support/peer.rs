@@ -1,47 +1,33 @@
 //! A JSON-RPC peer on a real socket whose behaviour a test chooses.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, State};
-use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use primitive_types::H256;
-use serde_json::Value;
 use statesync::serve::MemoryState;
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
 
-use super::answer::{Answer, Call, Element, Request, reads_a_key};
-use super::builder::{Behaviour, Builder};
+use super::answer::{Answer, Request};
+use super::builder::Builder;
 use super::chain::Block;
-use super::node::Node;
 use super::patience;
+use super::service::{Service, answer};
 
 /// A running peer.
 pub(crate) struct Peer {
-    inner: Arc<Inner>,
+    inner: Arc<Service>,
     address: SocketAddr,
     runtime: Option<Runtime>,
-}
-
-struct Inner {
-    node: Node,
-    behaviour: Behaviour,
-    counts: Mutex<Counts>,
-    changed: Condvar,
-    limit: watch::Sender<u64>,
 }
 
 /// What a peer has done.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
-    /// Batches in which keys are read that came.
+    /// Batches in which keys are read, but for those that the limits or a fault turned away.
     pub(crate) requests: u64,
     /// Items of the batches that were let in.
     pub(crate) admitted: u64,
@@ -51,6 +37,21 @@ pub(crate) struct Counts {
     pub(crate) by_hash: HashMap<H256, u32>,
     /// Calls by method, in batches or alone.
     pub(crate) methods: HashMap<String, u64>,
+    /// Requests of any kind, in the order in which they came.
+    pub(crate) arrivals: Vec<Arrival>,
+    /// Requests that are not answered yet, and the most that there have been of them.
+    pub(crate) in_flight: u64,
+    pub(crate) most_in_flight: u64,
+    /// Requests that came while the peer had asked for a rest, and had not been on their way before.
+    pub(crate) inside_wait: u64,
+}
+
+/// A request that came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) at: Instant,
+    /// The end of the wait that it was answered with.
+    pub(crate) wait_until: Option<Instant>,
 }
 
 impl Peer {
@@ -77,24 +78,16 @@ impl Peer {
         Builder::new(content)
     }
 
-    pub(super) fn start(node: Node, behaviour: Behaviour) -> Self {
-        let inner = Inner {
-            node,
-            behaviour,
-            counts: Mutex::default(),
-            changed: Condvar::new(),
-            limit: watch::Sender::new(u64::MAX),
-        };
+    pub(super) fn start(service: Service) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut peer = Self { inner: Arc::new(inner), address: listener.local_addr().unwrap(), runtime: None };
+        let mut peer = Self { inner: Arc::new(service), address: listener.local_addr().unwrap(), runtime: None };
         peer.listen(listener);
         peer
     }
 
     fn listen(&mut self, listener: TcpListener) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let router = Router::new().route("/", post(answer)).layer(DefaultBodyLimit::disable());
-        let router = router.with_state(self.inner.clone());
+        let router = Router::new().route("/", post(answer)).with_state(self.inner.clone());
         listener.set_nonblocking(true).unwrap();
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
@@ -181,100 +174,4 @@ impl Drop for Peer {
             runtime.shutdown_background();
         }
     }
-}
-
-impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap()
-    }
-
-    /// What the behaviour makes of a batch, as soon as it is let in.
-    async fn admit(&self, messages: &[Value]) -> Answer {
-        if !messages.iter().any(reads_a_key) {
-            let calls = messages.iter().map(|message| Call::read(message, &self.node));
-            return Answer::Batch(calls.map(|call| call.says(self.node.answer(&call))).collect());
-        }
-        let mut limit = self.limit.subscribe();
-        let number = {
-            let mut counts = self.lock();
-            counts.requests += 1;
-            self.changed.notify_all();
-            counts.requests - 1
-        };
-        loop {
-            {
-                // One step: whoever sees the limit reached sees all that was served up to it.
-                let mut counts = self.lock();
-                if counts.admitted < *limit.borrow_and_update() {
-                    let calls: Vec<Call> = messages.iter().map(|message| Call::read(message, &self.node)).collect();
-                    let answer = (self.behaviour)(&Request { number, calls: &calls, node: &self.node });
-                    counts.admitted += calls.len() as u64;
-                    for hash in answer.values() {
-                        counts.served += 1;
-                        *counts.by_hash.entry(hash).or_default() += 1;
-                    }
-                    self.changed.notify_all();
-                    return answer;
-                }
-            }
-            limit.changed().await.unwrap();
-        }
-    }
-
-    /// A call that is not in a batch: answered at once and as it should be, whatever the behaviour.
-    fn one(&self, message: &Value) -> Element {
-        let call = Call::read(message, &self.node);
-        call.says(self.node.answer(&call))
-    }
-
-    fn count_methods(&self, messages: &[Value]) {
-        let mut counts = self.lock();
-        for message in messages {
-            let method = message["method"].as_str().unwrap_or_default();
-            *counts.methods.entry(method.into()).or_default() += 1;
-        }
-        self.changed.notify_all();
-    }
-}
-
-async fn answer(State(peer): State<Arc<Inner>>, body: Bytes) -> Response {
-    let body: Value = serde_json::from_slice(&body).unwrap();
-    let Value::Array(messages) = body else {
-        peer.count_methods(std::slice::from_ref(&body));
-        return peer.one(&body).to_string().into_response();
-    };
-    peer.count_methods(&messages);
-    let mut answer = peer.admit(&messages).await;
-    loop {
-        answer = match answer {
-            Answer::Batch(elements) => {
-                let elements: Vec<String> = elements.iter().map(ToString::to_string).collect();
-                return format!("[{}]", elements.join(",")).into_response();
-            }
-            Answer::Raw(response) => return response.into_response(),
-            Answer::Drop => return broken(),
-            Answer::Endless => return endless(),
-            Answer::After(delay, answer) => {
-                tokio::time::sleep(delay).await;
-                *answer
-            }
-            Answer::When(gate, answer) => {
-                gate.opened().await;
-                *answer
-            }
-        }
-    }
-}
-
-/// A reply that breaks off after its head.
-fn broken() -> Response {
-    let cut = futures_util::stream::iter([Err::<Bytes, _>(io::Error::other("cut"))]);
-    Body::from_stream(cut).into_response()
-}
-
-/// A reply that never ends.
-fn endless() -> Response {
-    let spaces = Bytes::from(vec![b' '; 1 << 16]);
-    let stream = futures_util::stream::repeat_with(move || Ok::<_, io::Error>(spaces.clone()));
-    Body::from_stream(stream).into_response()
 }

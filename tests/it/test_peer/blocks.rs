@@ -1,5 +1,6 @@
 //! Blocks, and what a node says of itself.
 
+use primitive_types::H256;
 use serde_json::{Value, json};
 use statesync::genesis::decode_header;
 use statesync::trie::keccak256;
@@ -18,7 +19,7 @@ fn blocks_are_linked_and_told_by_number_tag_and_hash() {
         let info = decode_header(&block.header).unwrap();
         assert_eq!((info.number, info.state_root, block.root), (number, root, root));
         assert_eq!(keccak256(&block.header), block.hash);
-        let parent = if number == 0 { Default::default() } else { peer.block(number - 1).hash };
+        let parent = if number == 0 { H256::zero() } else { peer.block(number - 1).hash };
         assert_eq!(info.parent_hash, parent);
 
         let object = ask(&peer, "eth_getBlockByNumber", &json!([format!("{number:#x}"), false]));

@@ -166,7 +166,6 @@ fn a_half_path_peer_finds_nodes_by_path_and_hash_together() {
     assert_eq!(db_get(&peer, &hex(first)), refusal);
 }
 
-/// Nodes deep enough for the other section: a chain of prefixes that SMALL states do not have is made by hand.
 #[test]
 fn a_half_path_peer_keeps_deep_account_nodes_in_a_section_of_their_own() {
     let (memory, root, [shallow, deep]) = super::deep::state();
