@@ -36,7 +36,8 @@ const RESPONSE_TOO_LARGE: i64 = -32003;
 const REQUEST_TIMED_OUT: i64 = -32002;
 /// The same from jsonrpsee, which reth uses: the batch's reply or the request is over its limit.
 const OVERSIZED: [i64; 3] = [-32008, -32010, -32011];
-/// JSON-RPC 2.0: invalid request; geth answers an over-long batch with it.
+/// JSON-RPC 2.0: invalid request. Requests here are valid, so it is their size: geth and Erigon answer an over-long batch
+/// with it, anvil an over-long body.
 const INVALID_REQUEST: i64 = -32600;
 const METHOD_NOT_FOUND: i64 = -32601;
 const INVALID_PARAMS: i64 = -32602;
@@ -69,7 +70,7 @@ impl Verdict {
             SERVER_ERROR if message.ends_with("not found") => Self::Absent,
             RESPONSE_TOO_LARGE | REQUEST_TIMED_OUT => Self::Shrink,
             code if OVERSIZED.contains(&code) => Self::Shrink,
-            INVALID_REQUEST if lower.contains("batch") => Self::Shrink,
+            INVALID_REQUEST => Self::Shrink,
             METHOD_NOT_FOUND => Self::Refused(format!("it does not offer what is asked: {message}")),
             INVALID_PARAMS => Self::Unsupported(message.into()),
             code if RATE_CODES.contains(&code) && lower.contains("batch") => Self::Shrink,
@@ -179,6 +180,7 @@ mod tests {
         for (code, message) in [
             (-32600, "batch too large"),
             (-32600, "batch limit 100 exceeded (can increase by --rpc.batch.limit)"),
+            (-32600, "Invalid request"),
             (-32003, "response too large"),
             (-32002, "request timed out"),
             (-32005, "Number of requests exceeds max batch size"),

@@ -17,6 +17,7 @@ mod geth_moves;
 mod geth_path;
 mod kill;
 mod limits;
+mod outcomes;
 mod peers;
 mod pivot;
 mod refusals;
