@@ -25,37 +25,34 @@ pub(super) fn run(cli: &Cli, arguments: &SyncArgs) -> Result<Exit, Failure> {
             return plan(cli, arguments).await;
         }
         let store = Arc::new(Store::open(&arguments.datadir, Access::Create)?);
-        let (connected, options, trust) = tokio::select! {
+        let (connected, options, goal) = tokio::select! {
             prepared = prepare(cli, arguments, &store) => prepared?,
             exit = signals.next() => return Ok(exit),
         };
         pin(&store, &connected.chain)?;
         let (report, signal) = sync(cli, store, connected, options, signals).await?;
+        let trust = goal.trust_in(&report.root);
         finish(cli, arguments, report, trust, signal)
     })
 }
 
 /// Finds the peers and the root.
-async fn prepare(
-    cli: &Cli,
-    arguments: &SyncArgs,
-    store: &Store,
-) -> Result<(Connected, SyncOptions, Option<Trust>), Failure> {
+async fn prepare(cli: &Cli, arguments: &SyncArgs, store: &Store) -> Result<(Connected, SyncOptions, Goal), Failure> {
     let connected = connect(&arguments.peers, Some(store)).await?;
-    let Goal { root, block, trust, follow, said } = goal(arguments, &connected).await?;
-    if let Some(said) = said.filter(|_| !cli.quiet && !cli.json) {
-        ui::say(&said);
+    let goal = goal(arguments, &connected).await?;
+    if let Some(said) = goal.said.as_ref().filter(|_| !cli.quiet && !cli.json) {
+        ui::say(said);
     }
     let options = SyncOptions {
-        block,
+        block: goal.block.clone(),
         limits: limits(&arguments.peers),
         request_timeout: arguments.peers.rpc_timeout,
         max_duration: arguments.max_duration,
         chain: connected.chain,
-        follow,
-        ..SyncOptions::new(root)
+        follow: goal.follow.clone(),
+        ..SyncOptions::new(goal.root)
     };
-    Ok((connected, options, trust))
+    Ok((connected, options, goal))
 }
 
 /// Runs a sync until it ends; the first signal stops it, the second ends the process.

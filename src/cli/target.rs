@@ -25,6 +25,8 @@ pub(super) struct Goal {
     pub(super) block: Option<Block>,
     /// What vouches for the block, where one was given.
     pub(super) trust: Option<Trust>,
+    /// Where newer states come from.
+    pub(super) newest: Option<Arc<Newest>>,
     pub(super) follow: Option<Follow>,
     /// One line on the block and what vouches for it.
     pub(super) said: Option<String>,
@@ -42,7 +44,7 @@ pub(super) fn check(arguments: &SyncArgs) -> Result<(), Failure> {
 /// The root to sync and, where the user gave a block, that block.
 pub(super) async fn goal(arguments: &SyncArgs, connected: &Connected) -> Result<Goal, Failure> {
     let block = match (arguments.root, arguments.block) {
-        (Some(root), _) => return Ok(Goal { root, block: None, trust: None, follow: None, said: None }),
+        (Some(root), _) => return Ok(Goal { root, block: None, trust: None, newest: None, follow: None, said: None }),
         (None, Some(block)) => block,
         (None, None) => return Err(Failure::new(Exit::Usage, "give --root or --block")),
     };
@@ -50,13 +52,22 @@ pub(super) async fn goal(arguments: &SyncArgs, connected: &Connected) -> Result<
     let pivot = resolve(&wish, &connected.peers).await?;
     let on_disk = matches!(pivot.instead, Some(Instead::OnDisk { .. }));
     // The state on a path-scheme peer's disk is the only one it has: when that moves, so must the sync.
-    let follow = (arguments.follow || on_disk).then(|| Follow {
-        source: Arc::new(Newest::new(wish, connected.peers.clone(), &pivot)),
-        interval: if on_disk { DISK_INTERVAL } else { FOLLOW_INTERVAL },
-    });
+    let newest = (arguments.follow || on_disk).then(|| Arc::new(Newest::new(wish, connected.peers.clone(), &pivot)));
+    let interval = if on_disk { DISK_INTERVAL } else { FOLLOW_INTERVAL };
+    let follow = newest.clone().map(|source| Follow { source, interval });
     let said = Some(describe(&pivot));
     let Pivot { root, block, trust, .. } = pivot;
-    Ok(Goal { root, block, trust: Some(trust), follow, said })
+    Ok(Goal { root, block, trust: Some(trust), newest, follow, said })
+}
+
+impl Goal {
+    /// What vouches for the state that a sync ended with, which may be a newer one than it began with.
+    pub(super) fn trust_in(&self, root: &H256) -> Option<Trust> {
+        match &self.newest {
+            Some(newest) => newest.trust(root),
+            None => self.trust,
+        }
+    }
 }
 
 fn describe(pivot: &Pivot) -> String {

@@ -14,8 +14,8 @@ struct Agreed {
     of: usize,
 }
 
-/// Asks the peers for the block's header, and where the block was given by a tag, whether anyone can serve its state: if
-/// not, the pivot is the newest one before it that somebody can.
+/// Asks the peers for the block's header, and where it is one that moves, whether anyone can serve its state: if not, the
+/// pivot is the newest one before it that somebody can.
 ///
 /// The header comes raw where a peer offers `debug_getRawHeader`: then number, hash and root are what its RLP says for
 /// any fork, and a block given by hash is proved by it. Otherwise they are the peers' word.
@@ -25,7 +25,8 @@ struct Agreed {
 pub async fn resolve(wish: &Wish, peers: &[Peer]) -> Result<Pivot, PivotError> {
     let agreed = agree(wish, wish.block, peers).await?;
     let (agreed, instead) = match wish.block {
-        BlockId::Tag(_) => servable(wish, agreed, peers).await?,
+        // Before the first block there is none to take instead.
+        block if block.moves() => servable(wish, agreed, peers).await?,
         _ => (Ok(agreed), None),
     };
     match agreed {
@@ -143,6 +144,14 @@ async fn older(peer: &Peer, meant: u64) -> Result<Older, String> {
         Some(Dialect::Path) => {
             let disk = root::on_disk(&peer.client).await.map_err(|error| error.to_string())?;
             let block = root::block_of(&peer.client, disk.root, meant).await.map_err(said)?;
+            // Where that one is not older but newer, it is not known to be safe or final, which was wanted.
+            if block.is_none()
+                && let Ok(head) = header(&peer.client, &BlockId::Tag("latest")).await
+                && head.number > meant
+                && let Some(newer) = root::block_of(&peer.client, disk.root, head.number).await.map_err(said)?
+            {
+                return Err(format!("the state on its disk is that of block {}, which comes after it", newer.number));
+            }
             Ok(Older { root: disk.root, block, instead: Instead::OnDisk { meant } })
         }
         Some(Dialect::Hash) => {

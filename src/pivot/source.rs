@@ -1,11 +1,13 @@
 //! The newest state that the peers can serve, again and again.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
+use primitive_types::H256;
 
-use super::{Instead, Pivot, Wish, resolve, root};
+use super::{Instead, Pivot, Trust, Wish, resolve, root};
 use crate::peers::{Dialect, Peer};
 use crate::pipeline::{PivotSource, Target};
 
@@ -17,6 +19,9 @@ pub struct Newest {
     /// Only what path-scheme peers have on disk is of interest, and nothing is asked while that stays where it is.
     on_disk: bool,
     last: Mutex<Option<(Vec<Option<u64>>, Target)>>,
+    /// What vouches for each state that was found: not the same for all, and a sync may end with any of them. A hundred
+    /// bytes for a state, and at most a few states a minute.
+    trusts: Mutex<HashMap<H256, Trust>>,
 }
 
 impl Newest {
@@ -24,7 +29,14 @@ impl Newest {
     #[must_use]
     pub fn new(wish: Wish, peers: Vec<Peer>, first: &Pivot) -> Self {
         let on_disk = matches!(first.instead, Some(Instead::OnDisk { .. }));
-        Self { wish, peers, on_disk, last: Mutex::default() }
+        let trusts = Mutex::new(HashMap::from([(first.root, first.trust)]));
+        Self { wish, peers, on_disk, last: Mutex::default(), trusts }
+    }
+
+    /// What vouches for a state that this source has named.
+    #[must_use]
+    pub fn trust(&self, root: &H256) -> Option<Trust> {
+        self.trusts.lock().ok()?.get(root).copied()
     }
 
     async fn find(&self) -> Result<Target, String> {
@@ -37,6 +49,9 @@ impl Newest {
             return Ok(target);
         }
         let pivot = resolve(&self.wish, &self.peers).await.map_err(|error| error.to_string())?;
+        if let Ok(mut trusts) = self.trusts.lock() {
+            trusts.insert(pivot.root, pivot.trust);
+        }
         let replaces = matches!(pivot.instead, Some(Instead::OnDisk { .. }));
         let target = Target { root: pivot.root, block: pivot.block, replaces };
         if let Ok(mut last) = self.last.lock() {

@@ -205,6 +205,40 @@ fn a_state_that_the_peers_prune_is_left_for_a_newer_one() {
 }
 
 #[test]
+fn what_vouches_for_the_first_state_is_not_said_of_the_one_that_it_is_left_for() {
+    let world = World::new(97, MEDIUM);
+    let peer = half_way(&world);
+    let hash = format!("{:?}", peer.block(10).hash);
+    let sync = ["--block", "latest", "--follow", "--trusted-block-hash", &hash];
+    let first = world.json(&[&peer], &[&sync[..], &["--dry-run"]].concat());
+    assert_eq!((&first["block_number"], &first["trust"]), (&json!(10), &json!("proved")));
+    let sync = world.start(&[&peer], &[&sync[..], &["--json"]].concat());
+    prune(&world, &peer);
+    let report = ended(sync).exits(0).json();
+    assert_eq!(
+        (&report["block_number"], &report["trust"], &report["moves"]),
+        (&json!(20), &json!("linked"), &json!(1))
+    );
+}
+
+#[test]
+fn a_state_on_disk_that_is_newer_than_the_block_that_was_wanted_is_not_taken() {
+    let world = World::new(98, SMALL);
+    let [_, second, _] = &world.states;
+    // Finality stalls: the disk has come past it.
+    let peer = world.peer().speaks(Speaks::Path).disk(second.root).finality(15).start();
+    let report = world.json(&[&peer], &["--block", "latest"]);
+    assert_eq!((&report["block_number"], &report["root"]), (&json!(19), &json!(world.root(1))));
+    for tag in ["safe", "finalized"] {
+        let output = world.sync(&[&peer], &["--block", tag]).exits(3);
+        let why = "no peer can serve the state of block 5, nor one before it";
+        assert!(output.stderr.contains(why) && output.stderr.contains("block 19, which comes after it"), "{output:#?}");
+    }
+    let earliest = world.json(&[&peer], &["--block", "earliest", "--dry-run"]);
+    assert_eq!((&earliest["block_number"], &earliest["root"]), (&json!(0), &json!(world.root(0))));
+}
+
+#[test]
 fn without_leave_to_follow_a_pruned_state_ends_the_sync() {
     let world = World::new(88, MEDIUM);
     let peer = half_way(&world);

@@ -17,18 +17,27 @@ use crate::support::{
 
 /// Syncs a block into `dir`, verifies it, and compares what it holds with what geth counts. Gives the sync's report.
 pub(crate) fn sync(urls: &[&str], block: &Value, dir: &Path) -> Value {
-    let (number, path) = (block["number"].to_string(), dir.to_str().unwrap());
-    let mut arguments = vec!["sync", "--block", &number, "--datadir", path, "--json", "--no-progress"];
+    sync_as(urls, &block["number"].to_string(), &[], block, dir)
+}
+
+/// The same by any name of the block, and with more arguments.
+pub(crate) fn sync_as(urls: &[&str], named: &str, more: &[&str], block: &Value, dir: &Path) -> Value {
+    let mut arguments = vec!["sync", "--block", named, "--datadir", dir.to_str().unwrap(), "--json", "--no-progress"];
     urls.iter().for_each(|url| arguments.extend(["-r", url]));
-    let report = statesync_in(&[], &arguments).exits(0).json();
+    let report = statesync_in(&[], &[&arguments, more].concat()).exits(0).json();
+    check(&report, block, dir);
+    report
+}
+
+/// Verifies what a sync has stored, and compares it with what geth counts in the block.
+pub(crate) fn check(report: &Value, block: &Value, dir: &Path) {
     assert_eq!((&report["root"], &report["block_hash"]), (&block["state_root"], &block["hash"]));
-    assert_eq!(report["block_number"], block["number"]);
-    let root = block["state_root"].as_str().unwrap();
+    assert_eq!((&report["block_number"], &report["complete"]), (&block["number"], &true.into()));
+    let (root, path) = (block["state_root"].as_str().unwrap(), dir.to_str().unwrap());
     let verified = statesync_in(&[], &["verify", "--datadir", path, "--root", root, "--json"]).exits(0).json();
     for count in ["accounts", "codes", "slots"] {
-        assert_eq!(verified[count], block[count], "{count} at block {number}");
+        assert_eq!(verified[count], block[count], "{count} at block {}", block["number"]);
     }
-    report
 }
 
 fn stored(dir: &Path, family: &str) -> HashSet<H256> {
@@ -114,4 +123,30 @@ fn without_debug(node: &Path, dir: &Path) {
     let output = statesync_in(&[], &sync).exits(2);
     let hint = |line: &str| line.starts_with("hint: ") && line.contains("--http.api eth,debug");
     assert!(output.stderr.contains(geth.url()) && output.stderr.lines().any(hint), "{}", output.stderr);
+}
+
+#[test]
+fn a_geth_that_is_no_archive_is_synced_at_the_newest_state_that_it_has_kept() {
+    const FULL: [&str; 3] = ["--", "--gcmode", "full"];
+    if !geth_is_wanted() {
+        return;
+    }
+    let dir = TempDir::new().unwrap();
+    let mut geth = Geth::start(&dir.path().join("node"), &FULL);
+    let (url, synced) = (geth.url().to_owned(), dir.path().join("synced"));
+    let text = ["sync", "-r", &url, "--block", "latest", "--datadir", synced.to_str().unwrap()];
+    let nothing = statesync_in(&[], &text).exits(3);
+    assert!(nothing.stderr.contains("no peer can serve the state of block 10"), "{}", nothing.stderr);
+
+    // When it ends, it writes the state of its head.
+    geth.stop();
+    geth.start_again(&FULL);
+    let last = geth.block("last").clone();
+    let head = sync_as(&[&url], "latest", &[], &last, &dir.path().join("head"));
+    assert_eq!(head["trust"], "peer");
+    geth.grow(3);
+    sync_as(&[&url], "latest", &[], &last, &dir.path().join("kept"));
+    let said = statesync_in(&[], &text).exits(0).stderr;
+    let why = "no peer can serve block 13, and this is the newest state that one has kept";
+    assert!(said.contains("block 10 ") && said.contains(why), "{said}");
 }

@@ -7,8 +7,8 @@ use serde_json::Value;
 use statesync::trie::{Event, Place, Walk};
 use tempfile::TempDir;
 
-use crate::geth::sync;
-use crate::support::{Geth, geth_is_wanted, open};
+use crate::geth::{sync, sync_as};
+use crate::support::{Geth, geth_is_wanted, open, statesync_in};
 
 /// Keys of a request: half of what geth takes.
 const BATCH: usize = 500;
@@ -89,4 +89,75 @@ fn a_path_node_has_an_archives_nodes_under_their_paths_for_one_block_that_moves(
     let left = found(&path, &nodes_before);
     assert!(left < nodes_before.len() && left > nodes_before.len() / 2, "{left} of {}", nodes_before.len());
     eprintln!("{left} of {} nodes are what they were 20 blocks ago", nodes_before.len());
+}
+
+fn figures<'a>(report: &'a Value, url: &str) -> &'a Value {
+    report["peers"].as_array().unwrap().iter().find(|peer| peer["url"] == *url).unwrap()
+}
+
+#[test]
+fn the_command_for_an_archive_syncs_a_path_node_at_what_is_on_its_disk() {
+    if !geth_is_wanted() {
+        return;
+    }
+    let dir = TempDir::new().unwrap();
+    let archive = Geth::start(&dir.path().join("archive"), &["--blocks", "138"]);
+    let mut path = Geth::start(&dir.path().join("path"), &["--scheme", "path", "--ws", "--ipc"]);
+    let (disk, head) = (path.state("disk"), archive.state("head"));
+    assert_eq!(disk["number"], path.chain["disk_block"]);
+
+    for (number, (geth, block, dialect)) in [(&archive, &head, "hash"), (&path, &disk, "path")].iter().enumerate() {
+        let report = sync_as(&[geth.url()], "latest", &[], block, &dir.path().join(format!("alone {number}")));
+        assert_eq!((&report["trust"], &report["moves"]), (&"peer".into(), &0.into()));
+        let peer = figures(&report, geth.url());
+        assert_eq!((&peer["dialect"], &peer["errors"], &peer["stale"]), (&(*dialect).into(), &0.into(), &0.into()));
+    }
+    for wire in ["ws", "ipc"] {
+        let url = path.chain[wire].as_str().unwrap();
+        let report = sync_as(&[url], "latest", &[], &disk, &dir.path().join(wire));
+        assert_eq!(figures(&report, url)["dialect"], "path");
+    }
+    both_serve_one_sync(&path, &archive, dir.path());
+    a_trusted_hash_vouches_for_what_is_linked_to_it(&path, &disk, dir.path());
+
+    path.stop();
+    path.start_again(&["--api", "debug"]);
+    let bare = dir.path().join("debug alone");
+    sync_as(&[path.url()], "latest", &[], &disk, &bare);
+    let status = statesync_in(&[], &["status", "--datadir", bare.to_str().unwrap(), "--json"]).exits(0).json();
+    assert_eq!(status["chain_id"], path.chain["chain_id"]);
+}
+
+fn both_serve_one_sync(path: &Geth, archive: &Geth, dir: &Path) {
+    let urls = [path.url(), archive.url()];
+    // Small batches, so that both are asked often.
+    let small = ["--batch-size", "8"];
+    let disk = path.state("disk");
+    let report = sync_as(&urls, &disk["number"].to_string(), &small, &disk, &dir.join("both, disk"));
+    assert_eq!(report["trust"], "quorum");
+    for (url, dialect) in urls.iter().zip(["path", "hash"]) {
+        let peer = figures(&report, url);
+        assert!(peer["dialect"] == dialect && peer["nodes"].as_u64() > Some(0), "{peer}");
+        assert!(peer["stale"] == 0 && peer["absent"] == 0 && peer["corrupt"] == 0, "{peer}");
+    }
+    // What the two states have in common comes from either.
+    let report = sync_as(&urls, "latest", &small, &archive.state("head"), &dir.join("both, head"));
+    let [old, whole] = urls.map(|url| figures(&report, url));
+    assert!(old["nodes"].as_u64() > Some(0) && old["stale"].as_u64() > Some(0) && old["corrupt"] == 0, "{old}");
+    assert!(whole["nodes"].as_u64() > Some(0) && whole["stale"] == 0 && whole["absent"] == 0, "{whole}");
+}
+
+fn a_trusted_hash_vouches_for_what_is_linked_to_it(path: &Geth, disk: &Value, dir: &Path) {
+    let (ancestor, descendant) = (path.block("middle")["hash"].clone(), path.chain["head"]["hash"].clone());
+    let trusted = [(&disk["hash"], "proved"), (&ancestor, "linked"), (&descendant, "linked")];
+    for (number, (hash, trust)) in trusted.into_iter().enumerate() {
+        let more = ["--trusted-block-hash", hash.as_str().unwrap()];
+        let report = sync_as(&[path.url()], "latest", &more, disk, &dir.join(format!("trusted {number}")));
+        assert_eq!(report["trust"], trust);
+    }
+    let foreign = format!("{:?}", H256::repeat_byte(0xab));
+    let synced = dir.join("foreign");
+    let sync = ["sync", "-r", path.url(), "--block", "latest", "--trusted-block-hash", &foreign];
+    let refused = statesync_in(&[], &[&sync[..], &["--datadir", synced.to_str().unwrap()]].concat()).exits(4);
+    assert!(refused.stderr.contains("is not linked to the trusted block"), "{}", refused.stderr);
 }

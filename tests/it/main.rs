@@ -13,6 +13,7 @@ mod cli;
 mod dialects;
 mod genesis;
 mod geth;
+mod geth_moves;
 mod geth_path;
 mod kill;
 mod limits;

@@ -42,6 +42,17 @@ impl Geth {
         geth
     }
 
+    /// Stops it cleanly; its chain stays.
+    pub(crate) fn stop(&self) {
+        assert!(script(&["stop", self.dir()]).status().unwrap().success());
+    }
+
+    /// Starts it again on its chain and at its old address.
+    pub(crate) fn start_again(&mut self, more: &[&str]) {
+        let port = self.url().rsplit(':').next().unwrap().to_owned();
+        self.chain = json_of(&[&["start", self.dir(), "--port", &port], more].concat());
+    }
+
     fn dir(&self) -> &str {
         self.dir.to_str().unwrap()
     }

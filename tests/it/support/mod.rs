@@ -38,7 +38,7 @@ pub(crate) use self::geth::{Geth, geth_is_wanted};
 pub(crate) use self::limits::Limits;
 pub(crate) use self::oracle::build as oracle;
 pub(crate) use self::peer::{Counts, Peer};
-pub(crate) use self::program::{Output, Served, end_by, spawn, statesync, statesync_in};
+pub(crate) use self::program::{Output, Served, Watched, end_by, spawn, statesync, statesync_in};
 pub(crate) use self::rate::{Rate, RateStyle};
 pub(crate) use self::rng::{Rng, Seed};
 pub(crate) use self::run::{open, options, start, sync, verified};

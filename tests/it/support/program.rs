@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -54,6 +54,49 @@ pub(crate) fn end_by(signal: Signal, child: Child) -> Output {
     let output = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// A run with `--json` whose progress is read while it goes on; killed when this value goes before its end.
+pub(crate) struct Watched {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    said: String,
+}
+
+impl Watched {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut child = spawn(arguments);
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Self { child, stderr, said: String::new() }
+    }
+
+    /// Reads on to the first message that is such.
+    pub(crate) fn until(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let from = self.said.len();
+            assert_ne!(self.stderr.read_line(&mut self.said).unwrap(), 0, "it ended before {what}:\n{}", self.said);
+            match serde_json::from_str(&self.said[from..]) {
+                Ok(message) if is_it(&message) => return message,
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits for the end.
+    pub(crate) fn end(mut self) -> Output {
+        self.stderr.read_to_string(&mut self.said).unwrap();
+        let mut stdout = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+        let code = self.child.wait().unwrap().code();
+        Output { code, stdout, stderr: std::mem::take(&mut self.said) }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 fn program(arguments: &[&str]) -> Command {
