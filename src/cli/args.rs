@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use primitive_types::H256;
 
 use crate::peers::{BlockId, Compression, Dialect, PoolLimits};
+use crate::survey::SurveyOptions;
 use crate::ui::Display;
 
 /// Downloads the Ethereum world state at one block, node by node and by hash, from JSON-RPC peers, verifies every byte,
@@ -48,6 +49,8 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Download the state at a block, or resume, or move to another block; verified and stored
     Sync(Box<SyncArgs>),
+    /// Find out what peers are, which states they can serve, and how fast
+    Peers(PeersArgs),
     /// Show what a store holds and how far its sync is
     Status(StatusArgs),
     /// Read back and re-hash every node, storage trie and code that a root reaches
@@ -153,6 +156,17 @@ pub(super) struct PeerArgs {
     /// each by asking
     #[arg(long, value_name = "DIALECT")]
     pub(super) dialect: Option<Dialect>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PeersArgs {
+    /// Items that are read from each peer to measure its speed, at most; 0 measures nothing
+    #[arg(long, value_name = "N", default_value_t = SurveyOptions::ITEMS)]
+    pub(super) items: usize,
+
+    // Last, for its heading holds for all that follows.
+    #[command(flatten)]
+    pub(super) peers: PeerArgs,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ mod demo;
 mod docs;
 mod exit;
 mod import;
+mod peers;
 mod report;
 mod serve;
 mod signals;
@@ -51,6 +52,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
     match &cli.command {
         Command::Sync(arguments) => sync::run(cli, arguments),
+        Command::Peers(arguments) => peers::run(cli, arguments),
         Command::Status(arguments) => status::run(cli, arguments),
         Command::Verify(arguments) => verify::run(cli, arguments),
         Command::Import(arguments) => import::run(cli, arguments),

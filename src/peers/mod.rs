@@ -21,7 +21,8 @@ pub use self::dialect::{CODE_PREFIX, Dialect};
 pub use self::outcome::Verdict;
 pub use self::peer::Peer;
 pub use self::pool::{Ask, Dispatch, Outage, Pool, PoolLimits, RequestId, Sent, Stats, Trip, Unavailable};
-pub use self::probe::{Chain, PeerInfo, ProbeError, probe};
+pub use self::probe::{About, Chain, PeerInfo, ProbeError, probe};
+pub(crate) use self::probe::{about, find_dialect};
 pub use self::transport::{
     Compression, ConnectOptions, HeaderError, JwtError, JwtSecret, NotACompression, Transport, TransportError,
 };

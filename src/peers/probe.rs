@@ -23,6 +23,19 @@ pub struct PeerInfo {
     pub head: Option<Header>,
 }
 
+/// What a peer says of itself before it is asked for a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// The chain it serves.
+    pub chain: Chain,
+    /// Its client's name and version, if it tells.
+    pub client: Option<String>,
+    /// Its first block.
+    pub genesis: Option<Header>,
+    /// Its newest block.
+    pub head: Option<Header>,
+}
+
 /// Which chain, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Chain {
@@ -87,6 +100,17 @@ impl fmt::Display for Chain {
 /// # Errors
 /// [`ProbeError`] when it cannot be used.
 pub async fn probe(client: &Client, given: Option<Dialect>) -> Result<PeerInfo, ProbeError> {
+    let about = about(client).await?;
+    let dialect = match given {
+        Some(dialect) => dialect,
+        None => find_dialect(client, &about).await?,
+    };
+    let About { chain, client, head, .. } = about;
+    Ok(PeerInfo { chain, client, dialect, head })
+}
+
+/// Asks a peer for its chain and its client.
+pub(crate) async fn about(client: &Client) -> Result<About, CallError> {
     let about = client.batch(&[("eth_chainId", json!([])), ("web3_clientVersion", json!([]))]).await?;
     let mut about = about.into_iter().map(Result::ok);
     let id = about.next().flatten().as_ref().and_then(quantity);
@@ -95,16 +119,12 @@ pub async fn probe(client: &Client, given: Option<Dialect>) -> Result<PeerInfo, 
     let [genesis, head] = first_two(blocks);
     // Tags are the peer's to interpret; only block 0 is the genesis.
     let genesis = genesis.filter(|header| header.number == 0);
-    let dialect = match given {
-        Some(dialect) => dialect,
-        None => find_dialect(client, [&head, &genesis], name.as_deref()).await?,
-    };
-    let genesis_hash = genesis.map(|header| header.hash);
+    let genesis_hash = genesis.as_ref().map(|header| header.hash);
     let id = match (id, genesis_hash) {
         (None, Some(genesis)) => config_chain_id(client, &genesis).await,
         (id, _) => id,
     };
-    Ok(PeerInfo { chain: Chain { id, genesis: genesis_hash }, client: name, dialect, head })
+    Ok(About { chain: Chain { id, genesis: genesis_hash }, client: name, genesis, head })
 }
 
 fn first_two(headers: Vec<Result<Header, String>>) -> [Option<Header>; 2] {
@@ -149,11 +169,8 @@ impl Reading {
 }
 
 /// Finds out how a peer can be asked: by reading the state roots of two blocks that it names, in every dialect.
-async fn find_dialect(
-    client: &Client,
-    blocks: [&Option<Header>; 2],
-    name: Option<&str>,
-) -> Result<Dialect, ProbeError> {
+pub(crate) async fn find_dialect(client: &Client, about: &About) -> Result<Dialect, ProbeError> {
+    let blocks = [&about.head, &about.genesis];
     let roots: Vec<H256> = blocks.into_iter().flatten().map(|header| header.state_root).collect();
     let roots = if roots.is_empty() { vec![EMPTY_ROOT] } else { roots };
     let mut calls = vec![("debug_dbGet", json!([LAST_STATE_ID]))];
@@ -167,7 +184,7 @@ async fn find_dialect(
     }
     let answers = client.batch(&calls).await?;
     let readings: Vec<(Dialect, Reading)> = asked.into_iter().zip(answers.into_iter().map(Reading::of)).collect();
-    tell(&readings, name).map_err(ProbeError::NoDebug)
+    tell(&readings, about.client.as_deref()).map_err(ProbeError::NoDebug)
 }
 
 /// The call that reads a state's root node, whatever its hash under the path dialect.

@@ -83,6 +83,15 @@ impl PeerUrl {
         }
     }
 
+    /// What is spoken there: `http`, `https`, `ws`, `wss` or `ipc`.
+    #[must_use]
+    pub fn transport(&self) -> &str {
+        match &self.0 {
+            Address::Http(url) | Address::WebSocket(url) => url.scheme(),
+            Address::Ipc(_) => "ipc",
+        }
+    }
+
     /// The address, credentials and all.
     pub(super) fn address(&self) -> &Address {
         &self.0
@@ -204,6 +213,20 @@ mod tests {
         assert_eq!(shown(&path), path);
         let path = format!("{path}d");
         assert!(path.parse::<PeerUrl>().unwrap_err().to_string().contains(&path));
+    }
+
+    #[test]
+    fn the_transport_is_the_scheme_or_ipc() {
+        for (address, transport) in [
+            ("http://127.0.0.1", "http"),
+            ("https://node.example", "https"),
+            ("ws://127.0.0.1", "ws"),
+            ("wss://node.example", "wss"),
+            ("/data/geth.ipc", "ipc"),
+            ("ipc:geth", "ipc"),
+        ] {
+            assert_eq!(address.parse::<PeerUrl>().unwrap().transport(), transport);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::peers::{Client, Dispatch, TransportError, Trip, wire};
 
 /// The largest reply to a batch. geth stops at 25 MB of results; JSON around them and the one result that crosses the
 /// line come on top.
-const REPLY_BYTES_MAX: usize = 32 << 20;
+pub(crate) const REPLY_BYTES_MAX: usize = 32 << 20;
 
 /// A late reply is waited for this many times the time-out. Its items are asked of others meanwhile; if it comes first
 /// after all, it is used.

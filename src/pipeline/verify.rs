@@ -11,17 +11,17 @@ const CHUNK: usize = 64;
 
 /// A reply, taken apart and checked.
 #[derive(Debug, Default)]
-pub(super) struct Checked {
+pub(crate) struct Checked {
     /// What was found.
-    pub(super) nodes: Vec<Verified>,
+    pub(crate) nodes: Vec<Verified>,
     /// One verdict for each item asked.
-    pub(super) verdicts: Vec<Verdict>,
+    pub(crate) verdicts: Vec<Verdict>,
     /// A node that is what was asked for and breaks a rule.
-    pub(super) malformed: Option<(Item, NodeError)>,
+    pub(crate) malformed: Option<(Item, NodeError)>,
 }
 
 /// Checks a reply against what was asked, and in which dialect.
-pub(super) fn check(dialect: Dialect, asks: &[Ask], reply: &[u8]) -> Checked {
+pub(crate) fn check(dialect: Dialect, asks: &[Ask], reply: &[u8]) -> Checked {
     let answers = match wire::answers(reply, asks.len()) {
         Ok(answers) => answers,
         Err(wire::ReplyError::Whole(error)) => return Checked::all(asks, &Verdict::of_error(&error)),
@@ -41,7 +41,7 @@ pub(super) fn check(dialect: Dialect, asks: &[Ask], reply: &[u8]) -> Checked {
 
 impl Checked {
     /// The same verdict for all that was asked.
-    pub(super) fn all(asks: &[Ask], verdict: &Verdict) -> Self {
+    pub(crate) fn all(asks: &[Ask], verdict: &Verdict) -> Self {
         Self { verdicts: vec![verdict.clone(); asks.len()], ..Self::default() }
     }
 

@@ -14,6 +14,7 @@ mod source;
 use primitive_types::H256;
 
 pub use self::resolve::resolve;
+pub(crate) use self::root::{DiskError, block_of, kept, on_disk};
 pub use self::source::Newest;
 use crate::peers::BlockId;
 use crate::store::Block;

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::agree::{common_number, most_named, needed};
 use super::{Instead, Pivot, PivotError, Trust, Wish, chain, root};
-use crate::peers::{BlockId, Dialect, Header, Peer, header};
+use crate::peers::{BlockId, CallError, Dialect, Header, Peer, header};
 
 /// A header, and how many of the peers that answered agree on it.
 #[derive(Debug)]
@@ -139,22 +139,24 @@ struct Older {
 }
 
 async fn older(peer: &Peer, meant: u64) -> Result<Older, String> {
+    let said = |error: CallError| error.to_string();
     match peer.dialect {
         Some(Dialect::Path) => {
-            let disk = root::on_disk(&peer.client).await?;
-            let block = root::block_of(&peer.client, disk.root, meant).await?;
+            let disk = root::on_disk(&peer.client).await.map_err(|error| error.to_string())?;
+            let block = root::block_of(&peer.client, disk.root, meant).await.map_err(said)?;
             // Where that one is not older but newer, it is not known to be safe or final, which was wanted.
             if block.is_none()
                 && let Ok(head) = header(&peer.client, &BlockId::Tag("latest")).await
                 && head.number > meant
-                && let Some(newer) = root::block_of(&peer.client, disk.root, head.number).await?
+                && let Some(newer) = root::block_of(&peer.client, disk.root, head.number).await.map_err(said)?
             {
                 return Err(format!("the state on its disk is that of block {}, which comes after it", newer.number));
             }
             Ok(Older { root: disk.root, block, instead: Instead::OnDisk { meant } })
         }
         Some(Dialect::Hash) => {
-            let number = root::kept(&peer.client, meant).await?.ok_or("it has kept no state of late")?;
+            let number = root::kept(&peer.client, meant).await.map_err(said)?;
+            let number = number.ok_or("it has kept no state of late")?;
             let header = header(&peer.client, &BlockId::Number(number)).await?;
             Ok(Older { root: header.state_root, block: Some(header), instead: Instead::Kept { meant } })
         }

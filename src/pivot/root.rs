@@ -24,10 +24,24 @@ const DISK_READS: usize = 3;
 
 /// The state that a path-scheme peer has on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Disk {
-    pub(super) root: H256,
+pub(crate) struct Disk {
+    pub(crate) root: H256,
     /// Its number among the states that were there; moves with it.
-    pub(super) id: u64,
+    pub(crate) id: u64,
+}
+
+/// Why it is not known which state a path-scheme peer has on disk.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DiskError {
+    /// It does not answer.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// It has none, as while it is syncing itself.
+    #[error("it has no state on disk")]
+    Nothing,
+    /// It is another one each time.
+    #[error("its state on disk moves too fast to be read")]
+    Moving,
 }
 
 /// Whether a peer has the root node of a state now.
@@ -41,14 +55,13 @@ pub(super) async fn serves(peer: &Peer, root: H256) -> bool {
 }
 
 /// Reads which state a path-scheme peer has on disk.
-pub(super) async fn on_disk(peer: &Client) -> Result<Disk, String> {
+pub(crate) async fn on_disk(peer: &Client) -> Result<Disk, DiskError> {
     let read = |key: &str| ("debug_dbGet", json!([key]));
     for _ in 0..DISK_READS {
         // A batch is no snapshot: the id before and after tells whether the root between belongs to it.
-        let answers = peer.batch(&[read(STATE_ID), read(ROOT_NODE), read(STATE_ID)]).await;
-        let answers = answers.map_err(|error| error.to_string())?;
+        let answers = peer.batch(&[read(STATE_ID), read(ROOT_NODE), read(STATE_ID)]).await?;
         let [before, root, after] = three(answers);
-        let root = root.as_ref().and_then(bytes).ok_or("it has no state on disk")?;
+        let root = root.as_ref().and_then(bytes).ok_or(DiskError::Nothing)?;
         // The first state has no id yet.
         let id = |answer: Option<Value>| answer.as_ref().and_then(bytes).map_or(0, |bytes| number(&bytes));
         let (before, after) = (id(before), id(after));
@@ -56,7 +69,7 @@ pub(super) async fn on_disk(peer: &Client) -> Result<Disk, String> {
             return Ok(Disk { root: keccak256(&root), id: after });
         }
     }
-    Err("its state on disk moves too fast to be read".into())
+    Err(DiskError::Moving)
 }
 
 /// go-ethereum's keys (`core/rawdb/schema.go`): the id of the state on disk, and its root node.
@@ -64,13 +77,13 @@ const STATE_ID: &str = "LastStateID";
 const ROOT_NODE: &str = "0x41";
 
 /// The newest block with this state root, from a block down.
-pub(super) async fn block_of(peer: &Client, root: H256, from: u64) -> Result<Option<Header>, String> {
+pub(crate) async fn block_of(peer: &Client, root: H256, from: u64) -> Result<Option<Header>, CallError> {
     let lowest = from.saturating_sub(DISK_SCAN_BLOCKS);
     let mut highest = from;
     loop {
         let first = (highest + 1).saturating_sub(HEADERS).max(lowest);
         let ids: Vec<BlockId> = (first..=highest).rev().map(BlockId::Number).collect();
-        let found = headers(peer, &ids).await.map_err(|error| error.to_string())?;
+        let found = headers(peer, &ids).await?;
         if let Some(header) = found.into_iter().flatten().find(|header| header.state_root == root) {
             return Ok(Some(header));
         }
@@ -82,7 +95,7 @@ pub(super) async fn block_of(peer: &Client, root: H256, from: u64) -> Result<Opt
 }
 
 /// The newest block up to `from` whose state a hash-scheme peer has kept.
-pub(super) async fn kept(peer: &Client, from: u64) -> Result<Option<u64>, String> {
+pub(crate) async fn kept(peer: &Client, from: u64) -> Result<Option<u64>, CallError> {
     let mut highest = from;
     let lowest = from.saturating_sub(KEPT_BLOCKS);
     while highest > lowest {
@@ -92,7 +105,7 @@ pub(super) async fn kept(peer: &Client, from: u64) -> Result<Option<u64>, String
         match peer.call("debug_getAccessibleState", params).await {
             Ok(block) => return Ok(block.as_u64()),
             Err(CallError::Rpc(error)) if error.code == NO_SUCH_STATE && error.message.contains("no") => highest = last,
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(error),
         }
     }
     Ok(None)

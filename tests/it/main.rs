@@ -19,6 +19,7 @@ mod kill;
 mod limits;
 mod outcomes;
 mod peers;
+mod peers_command;
 mod pivot;
 mod refusals;
 mod resume;

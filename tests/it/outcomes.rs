@@ -11,14 +11,14 @@ use crate::support::{Answer, Peer, Request, SMALL, Seed, in_memory, items, open,
 #[derive(Clone, Copy, Debug)]
 enum Leads {
     /// The rest of the batch is asked again in smaller ones; it was not the peer's fault.
-    ToSmallerBatches,
+    SmallerBatches,
     /// The peer gets a rest of at least so many milliseconds.
-    ToARest(u64),
+    Rest(u64),
     /// It is asked again; the failure is counted.
-    ToAnotherTry,
+    AnotherTry,
 }
 
-use Leads::{ToARest, ToAnotherTry, ToSmallerBatches};
+use Leads::{AnotherTry, Rest, SmallerBatches};
 
 /// Who says it, with which status and `Retry-After`, in which words, and what follows.
 type Row = (&'static str, u16, Option<&'static str>, &'static str, Leads);
@@ -30,129 +30,123 @@ const ROWS: [Row; 26] = [
         200,
         None,
         r#"[{"jsonrpc":"2.0","id":0,"error":{"code":-32600,"message":"batch too large"}}]"#,
-        ToSmallerBatches,
+        SmallerBatches,
     ),
     (
         "Erigon, batch",
         200,
         None,
         r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"batch limit 100 exceeded (can increase by --rpc.batch.limit). Requested batch of size: 384"}}"#,
-        ToSmallerBatches,
+        SmallerBatches,
     ),
     (
         "Besu, batch",
         200,
         None,
         r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32005,"message":"Number of requests exceeds max batch size"}}"#,
-        ToSmallerBatches,
+        SmallerBatches,
     ),
     (
         "Nethermind, batch",
         503,
         None,
         r#"{"jsonrpc":"2.0","error":{"code":-32005,"message":"Batch size limit exceeded"},"id":null}"#,
-        ToSmallerBatches,
+        SmallerBatches,
     ),
     (
         "reth, request",
         200,
         None,
         r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32010,"message":"The batch request was too large","data":"Exceeded max limit of 100"}}"#,
-        ToSmallerBatches,
+        SmallerBatches,
     ),
     (
         "reth, response",
         200,
         None,
         r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32011,"message":"The batch response was too large","data":"Exceeded max limit of 167772160"}}"#,
-        ToSmallerBatches,
+        SmallerBatches,
     ),
     (
         "reth, one response",
         200,
         None,
         r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32008,"message":"Response is too big"}}"#,
-        ToSmallerBatches,
+        SmallerBatches,
     ),
     (
         "anvil, body",
         200,
         None,
         r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Invalid request"}}"#,
-        ToSmallerBatches,
+        SmallerBatches,
     ),
-    ("geth, body", 413, None, "content length too large (6000000>5242880)", ToSmallerBatches),
-    (
-        "nginx, body",
-        413,
-        None,
-        "<html><head><title>413 Request Entity Too Large</title></head></html>",
-        ToSmallerBatches,
-    ),
-    ("any, rate", 429, Some("1"), "slow down", ToARest(1_000)),
-    ("any, rate without a wait", 429, None, "Too Many Requests", ToARest(1_000)),
-    ("any, overload", 503, Some("1"), "Service Unavailable", ToARest(1_000)),
+    ("geth, body", 413, None, "content length too large (6000000>5242880)", SmallerBatches),
+    ("nginx, body", 413, None, "<html><head><title>413 Request Entity Too Large</title></head></html>", SmallerBatches),
+    ("any, rate", 429, Some("1"), "slow down", Rest(1_000)),
+    ("any, rate without a wait", 429, None, "Too Many Requests", Rest(1_000)),
+    ("any, overload", 503, Some("1"), "Service Unavailable", Rest(1_000)),
     (
         "Alchemy, rate",
         200,
         None,
         r#"{"jsonrpc":"2.0","id":null,"error":{"code":429,"message":"Your app has exceeded its compute units per second capacity. Try again in 700ms"}}"#,
-        ToARest(700),
+        Rest(700),
     ),
     (
         "Infura, rate",
         200,
         None,
         r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32005,"message":"project ID request rate exceeded","data":{"rate":{"backoff_seconds":0.6}}}}"#,
-        ToARest(600),
+        Rest(600),
     ),
     (
         "QuickNode, rate",
         200,
         None,
         r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32007,"message":"50/second request limit reached - reduce calls per second or upgrade your account"}}"#,
-        ToARest(1_000),
+        Rest(1_000),
     ),
     (
         "QuickNode, credits",
         200,
         None,
         r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32012,"message":"credits limited to 50/sec"}}"#,
-        ToARest(1_000),
+        Rest(1_000),
     ),
     (
         "a gateway, rate",
         200,
         None,
         r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32016,"message":"over rate limit"}}"#,
-        ToARest(1_000),
+        Rest(1_000),
     ),
     (
         "Erigon, overload",
         503,
         None,
         r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32005,"message":"server overloaded"}}"#,
-        ToARest(1_000),
+        Rest(1_000),
     ),
     (
         "a gateway, rate in words only",
         200,
         None,
         r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"too many requests, slow down"}}"#,
-        ToARest(1_000),
+        Rest(1_000),
     ),
-    ("a proxy's page", 200, None, "<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>", ToAnotherTry),
-    ("a proxy, upstream", 502, None, "<html><head><title>502 Bad Gateway</title></head></html>", ToAnotherTry),
-    ("a proxy, time", 504, None, "", ToAnotherTry),
+    ("a proxy's page", 200, None, "<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>", AnotherTry),
+    ("a proxy, upstream", 502, None, "<html><head><title>502 Bad Gateway</title></head></html>", AnotherTry),
+    ("a proxy, time", 504, None, "", AnotherTry),
     (
         "any, internal",
         200,
         None,
         r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32603,"message":"Internal error"}}"#,
-        ToAnotherTry,
+        AnotherTry,
     ),
-    ("nothing at all", 200, None, "", ToAnotherTry),
-    ("an empty batch", 200, None, "[]", ToAnotherTry),
+    ("nothing at all", 200, None, "", AnotherTry),
+    ("an empty batch", 200, None, "[]", AnotherTry),
 ];
 
 /// Syncs from a peer that answers some requests as it does.
@@ -177,17 +171,17 @@ fn every_row_of_the_table_leads_to_its_consequence() {
         let (report, gap) = syncs(&seed, move |request| {
             let refused = match leads {
                 // As long as the batch is over-long.
-                ToSmallerBatches => request.calls.len() > 24,
-                ToARest(_) | ToAnotherTry => request.number == 1,
+                SmallerBatches => request.calls.len() > 24,
+                Rest(_) | AnotherTry => request.number == 1,
             };
             if refused { Answer::status(status, retry_after, body) } else { request.honest() }
         });
         let stats = report.peers[0].1;
         assert!(report.retries > 0 && stats.corrupt == 0, "{who}: {stats:?}");
         match leads {
-            ToSmallerBatches => assert_eq!(stats.errors, 0, "{who}: {stats:?}"),
-            ToAnotherTry => assert_eq!(stats.errors, 1, "{who}: {stats:?}"),
-            ToARest(wait) => {
+            SmallerBatches => assert_eq!(stats.errors, 0, "{who}: {stats:?}"),
+            AnotherTry => assert_eq!(stats.errors, 1, "{who}: {stats:?}"),
+            Rest(wait) => {
                 assert_eq!(stats.errors, 1, "{who}: {stats:?}");
                 assert!(gap >= Duration::from_millis(wait), "{who}: a rest of {gap:?}");
             }
