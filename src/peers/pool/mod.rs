@@ -309,6 +309,13 @@ impl Pool {
         self.absences.pruned(now)
     }
 
+    /// Whether nothing is on its way, and all that is wanted has been refused by every peer and waits to be asked again.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        let refused = |item: &Item| self.attempts.round(&item.key) > 0;
+        self.nothing_new && self.in_time() == 0 && !self.retry.is_empty() && self.retry.iter().all(refused)
+    }
+
     /// Moves an item to its next round when all peers within reach have refused it; after the last there is no hope.
     fn look_for_hope(&mut self, item: Item, now: Instant) {
         let kind = item.key.kind;

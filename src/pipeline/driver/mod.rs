@@ -132,6 +132,7 @@ impl<L: FnMut(Event) + Send> Driver<L> {
             }
         }
         driver.begin()?;
+        (driver.listener)(Event::Started { root: driver.options.root, before: driver.before });
         Ok(driver)
     }
 

@@ -57,7 +57,7 @@ impl<L: FnMut(Event) + Send> Driver<L> {
             return;
         }
         let is_over = |at: Instant| at + *interval <= now;
-        let in_need = (self.pool.pruned(now).is_some() || self.pool.unavailable(now).is_some())
+        let in_need = (self.pool.pruned(now).is_some() || self.pool.unavailable(now).is_some() || self.pool.is_stuck())
             && self.follower.asked_in_need_at.is_none_or(is_over);
         if !in_need && !is_over(self.follower.asked_at) {
             return;
@@ -82,7 +82,8 @@ impl<L: FnMut(Event) + Send> Driver<L> {
     /// Decides whether to move to the newest state.
     pub(super) fn consider(&mut self, target: Result<Target, String>) -> Result<(), SyncError> {
         let in_need = std::mem::take(&mut self.follower.asking_in_need);
-        (self.follower.asking, self.follower.asked_at) = (false, Instant::now());
+        let now = Instant::now();
+        (self.follower.asking, self.follower.asked_at) = (false, now);
         if !matches!(self.mode, Mode::Syncing) {
             return Ok(());
         }
@@ -94,16 +95,20 @@ impl<L: FnMut(Event) + Send> Driver<L> {
             }
         };
         let share = self.share();
-        let is_worth_it = in_need || is_worth_a_move(share, self.options.block.as_ref(), &target);
+        // What nobody has now may come yet, but not from a peer whose only state has moved on.
+        let is_gone = self.pool.pruned(now).is_some() || self.pool.unavailable(now).is_some();
+        let is_lost = in_need && (is_gone || (target.replaces && self.pool.is_stuck()));
+        let is_worth_it = is_lost || is_worth_a_move(share, self.options.block.as_ref(), &target);
         if target.root == self.options.root || !is_worth_it {
             return Ok(());
         }
         let trend = self.follower.chase.leave(share);
-        let Chase { moves, best, .. } = self.follower.chase;
-        (self.listener)(Event::Chased { trend, moves, share, best });
+        let best = self.follower.chase.best;
         if trend == Trend::Outrun && self.follower.chase.is_futile() {
-            return Err(SyncError::Outrun { root: target.root, moves, best });
+            return Err(SyncError::Outrun { root: target.root, moves: self.follower.chase.moves, best });
         }
+        self.follower.chase.move_on();
+        (self.listener)(Event::Chased { trend, moves: self.follower.chase.moves, share, best });
         self.mode = Mode::Draining(target.root, target.block);
         Ok(())
     }
@@ -115,7 +120,6 @@ impl<L: FnMut(Event) + Send> Driver<L> {
         (self.before, self.share_before) =
             checkpoint.map_or_else(Default::default, |checkpoint| (checkpoint.counts, checkpoint.progress));
         self.store.begin_root(&RootRecord::syncing(root, self.options.block.clone()))?;
-        (self.listener)(Event::Started { root, before: self.before });
         Ok(())
     }
 
