@@ -18,8 +18,13 @@ pub(super) struct LookedUp {
 
 pub(super) fn look_up(store: &Store, items: &[Item]) -> Result<LookedUp, StoreError> {
     let keys: Vec<Key> = items.iter().map(|item| item.key).collect();
+    Ok(classify(items, store.presence(&keys)?))
+}
+
+/// What presences mean for the items.
+pub(super) fn classify(items: &[Item], presences: Vec<Presence>) -> LookedUp {
     let mut looked_up = LookedUp::default();
-    for (item, presence) in items.iter().zip(store.presence(&keys)?) {
+    for (item, presence) in items.iter().zip(presences) {
         match presence {
             Presence::Complete => looked_up.present.push(item.key),
             Presence::Absent => looked_up.absent.push((item.key, false)),
@@ -30,5 +35,5 @@ pub(super) fn look_up(store: &Store, items: &[Item]) -> Result<LookedUp, StoreEr
             },
         }
     }
-    Ok(looked_up)
+    looked_up
 }
