@@ -29,6 +29,11 @@ impl<L: FnMut(Event) + Send> Driver<L> {
         }
     }
 
+    /// Whether the root turned out to be no valid state's: what came of it and is not written never will be.
+    pub(super) fn is_malformed(&self) -> bool {
+        matches!(self.mode, Mode::Ending(Outcome::Failed(SyncError::Malformed { .. })))
+    }
+
     pub(super) fn finish(mut self, outcome: Outcome) -> Result<Report, SyncError> {
         self.requests.abort_all();
         let outcome = match outcome {

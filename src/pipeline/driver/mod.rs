@@ -186,7 +186,7 @@ impl<L: FnMut(Event) + Send> Driver<L> {
     }
 
     fn commit(&mut self, now: Instant) -> Result<(), SyncError> {
-        if self.committing.is_some() {
+        if self.committing.is_some() || self.is_malformed() {
             return Ok(());
         }
         let uncommitted = self.scheduler.uncommitted();
@@ -250,7 +250,8 @@ impl<L: FnMut(Event) + Send> Driver<L> {
 
     /// Nothing is on its way and nothing waits to be written.
     fn is_quiet(&self) -> bool {
-        self.verifying == 0 && self.looking_up == 0 && self.committing.is_none() && self.scheduler.uncommitted() == 0
+        let is_written = self.scheduler.uncommitted() == 0 || self.is_malformed();
+        self.verifying == 0 && self.looking_up == 0 && self.committing.is_none() && is_written
     }
 
     /// When there is something to do although no message comes.
