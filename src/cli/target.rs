@@ -50,9 +50,9 @@ pub(super) async fn goal(arguments: &SyncArgs, connected: &Connected) -> Result<
     };
     let wish = Wish { block, trusted: arguments.trusted_block_hash, quorum: arguments.quorum };
     let pivot = resolve(&wish, &connected.peers).await?;
-    let on_disk = matches!(pivot.instead, Some(Instead::OnDisk { .. }));
-    // The state on a path-scheme peer's disk is the only one it has: when that moves, so must the sync.
-    let newest = (arguments.follow || on_disk).then(|| Arc::new(Newest::new(wish, connected.peers.clone(), &pivot)));
+    let newest = Arc::new(Newest::new(wish, connected.peers.clone(), &pivot));
+    let on_disk = newest.is_on_disk();
+    let newest = (arguments.follow || on_disk).then_some(newest);
     let interval = if on_disk { DISK_INTERVAL } else { FOLLOW_INTERVAL };
     let follow = newest.clone().map(|source| Follow { source, interval });
     let said = Some(describe(&pivot));

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{CallError, Client, RpcError};
+use super::{CallError, Client, RpcError, Verdict};
 
 /// What calls in a batch are reported under.
 const BATCH: &str = "a batch of calls";
@@ -12,7 +12,8 @@ impl Client {
     /// Calls methods, all in one request. The results come in the calls' order.
     ///
     /// # Errors
-    /// [`CallError`] when the batch as a whole has no reply; what each call met comes with it.
+    /// [`CallError`] when the batch as a whole has no reply, or the peer asks for a rest; what each call met otherwise
+    /// comes with it.
     pub async fn batch(&self, calls: &[(&'static str, Value)]) -> Result<Vec<Result<Value, CallError>>, CallError> {
         let call = |(id, (method, params)): (usize, &(&str, Value))| json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         let body: Vec<Value> = calls.iter().enumerate().map(call).collect();
@@ -25,6 +26,10 @@ impl Client {
         };
         let mut results: Vec<Option<Result<Value, CallError>>> = calls.iter().map(|_| None).collect();
         for element in elements {
+            // It is the peer that needs a rest, not the call; and without this answer the others may mislead.
+            if let Some(error) = element.error.as_ref().filter(|error| asks_for_rest(error)) {
+                return Err(error.clone().into());
+            }
             let place = element.id.as_u64().and_then(|id| usize::try_from(id).ok());
             if let Some(result @ None) = place.and_then(|place| results.get_mut(place)) {
                 *result = Some(element.error.map_or(Ok(element.result), |error| Err(error.into())));
@@ -33,6 +38,10 @@ impl Client {
         let missing = |method| Err(CallError::Garbage { method, why: "it is left out".into() });
         Ok(results.into_iter().zip(calls).map(|(result, (method, _))| result.unwrap_or(missing(*method))).collect())
     }
+}
+
+fn asks_for_rest(error: &RpcError) -> bool {
+    matches!(Verdict::of_error(error), Verdict::RateLimited(_))
 }
 
 #[derive(Deserialize)]

@@ -5,8 +5,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::driver::Message;
-use crate::store::{Durability, Marks, Store, StoreError};
+use super::core::Message;
+use crate::store::{Durability, Marks, RootRecord, Store, StoreError};
 use crate::trie::Commit;
 
 /// How often the log is synced to the disk. A loss of power loses at most this; the death of the process loses
@@ -70,6 +70,12 @@ pub(super) struct Written {
 }
 
 fn write(store: &Store, mut job: Job, durability: Durability) -> Result<Written, StoreError> {
+    if let Some(record) = &mut job.marks.root
+        && let Some(known) = store.root(&record.root)?
+    {
+        // Totals may have been counted for it before.
+        *record = RootRecord { state: record.state, ..known };
+    }
     store.commit(&job.commit, &job.marks, durability)?;
     // Only the ids and numbers go back.
     job.commit.stage.iter_mut().for_each(|(_, bytes)| *bytes = Vec::new());

@@ -6,7 +6,8 @@ use std::time::Duration;
 use primitive_types::H256;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use super::driver::{Driver, Message};
+use super::core::Message;
+use super::driver::Driver;
 use super::{Event, Follow, Report, SyncError};
 use crate::peers::{Chain, Peer, PoolLimits};
 use crate::store::{Block, Store};

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Sender;
 
-use super::driver::Message;
+use super::core::Message;
 use crate::peers::{Client, Dispatch, TransportError, Trip, wire};
 
 /// The largest reply to a batch. geth stops at 25 MB of results; JSON around them and the one result that crosses the

@@ -69,12 +69,17 @@ pub(super) struct Chase {
 impl Chase {
     /// A pivot is left that was complete to this share.
     pub(super) fn leave(&mut self, share: f64) -> Trend {
-        self.moves += 1;
+        let first = self.moves == 0;
         let gained = share > self.best + GAIN;
         self.best = self.best.max(share);
         self.futile = if gained { 0 } else { self.futile + 1 };
         // The first pivot sets the mark.
-        if gained || self.moves == 1 { Trend::Converging } else { Trend::Outrun }
+        if gained || first { Trend::Converging } else { Trend::Outrun }
+    }
+
+    /// The sync moves.
+    pub(super) fn move_on(&mut self) {
+        self.moves += 1;
     }
 
     /// Whether there is no point in going on.
@@ -132,6 +137,7 @@ mod tests {
         assert_eq!(chase.leave(0.3), Trend::Converging);
         for _ in 0..FUTILE_MOVES {
             assert!(!chase.is_futile());
+            chase.move_on();
             assert_eq!(chase.leave(0.3), Trend::Outrun);
         }
         assert!(chase.is_futile());

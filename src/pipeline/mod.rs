@@ -11,6 +11,7 @@
 
 mod commit;
 mod control;
+mod core;
 mod driver;
 mod error;
 mod event;

@@ -112,7 +112,7 @@ pub enum PivotError {
         why: String,
     },
     /// No peer has the state of that block, nor of one before it.
-    #[error("no peer can serve the state of block {block}, nor one before it: {reasons}")]
+    #[error("no peer can serve the state of block {block}, nor a recent one before it: {reasons}")]
     NotServed {
         /// The block's number.
         block: u64,

@@ -28,9 +28,17 @@ impl Newest {
     /// A source that resolves a wish anew each time; after `first`, which was resolved so before.
     #[must_use]
     pub fn new(wish: Wish, peers: Vec<Peer>, first: &Pivot) -> Self {
-        let on_disk = matches!(first.instead, Some(Instead::OnDisk { .. }));
+        let mut with_nodes = peers.iter().filter_map(|peer| peer.dialect).filter(|dialect| *dialect != Dialect::Codes);
+        let only_path = wish.block.moves() && with_nodes.all(|dialect| dialect == Dialect::Path);
+        let on_disk = only_path || matches!(first.instead, Some(Instead::OnDisk { .. }));
         let trusts = Mutex::new(HashMap::from([(first.root, first.trust)]));
         Self { wish, peers, on_disk, last: Mutex::default(), trusts }
+    }
+
+    /// Whether the state that a path-scheme peer has on disk is all there is: when that moves, so must a sync.
+    #[must_use]
+    pub fn is_on_disk(&self) -> bool {
+        self.on_disk
     }
 
     /// What vouches for a state that this source has named.
@@ -52,8 +60,7 @@ impl Newest {
         if let Ok(mut trusts) = self.trusts.lock() {
             trusts.insert(pivot.root, pivot.trust);
         }
-        let replaces = matches!(pivot.instead, Some(Instead::OnDisk { .. }));
-        let target = Target { root: pivot.root, block: pivot.block, replaces };
+        let target = Target { root: pivot.root, block: pivot.block, replaces: self.on_disk };
         if let Ok(mut last) = self.last.lock() {
             *last = Some((ids, target.clone()));
         }

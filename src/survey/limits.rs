@@ -25,13 +25,7 @@ pub(super) async fn batch_limit(reader: &mut Reader, item: Item, most: usize) ->
     let tally = reader.tally.clone();
     let mut items = most;
     for _ in 0..TRIES {
-        let checked = match reader.read(vec![item; items]).await {
-            Ok(checked) => checked,
-            Err(closed) => {
-                limit.refused.get_or_insert(closed.to_string());
-                break;
-            }
-        };
+        let Ok(checked) = reader.read(vec![item; items]).await else { break };
         let Some(objection) = checked.verdicts.iter().find_map(objection) else {
             limit.accepted = Some(items);
             break;

@@ -99,7 +99,10 @@ impl Met {
                 named
             }
             Err(why) => {
-                peer.notes.push(format!("its blocks could not be read: {why}"));
+                // Whatever is not asked any further has a note of its own.
+                if gate.closed().is_none() {
+                    peer.notes.push(format!("its blocks could not be read: {why}"));
+                }
                 Vec::new()
             }
         };

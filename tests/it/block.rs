@@ -170,7 +170,7 @@ fn of_a_node_that_keeps_few_states_the_newest_that_it_has_is_taken() {
     let bare = world.peer().start();
     bare.prune(&world.states.map(|state| state.root));
     let output = world.sync(&[&bare], &["--block", "latest"]).exits(3);
-    assert!(output.stderr.contains("nor one before it"), "{}", output.stderr);
+    assert!(output.stderr.contains("nor a recent one before it"), "{}", output.stderr);
 }
 
 /// A peer whose head is block 10, and which has let in a part of the sync of its state.
@@ -231,7 +231,7 @@ fn a_state_on_disk_that_is_newer_than_the_block_that_was_wanted_is_not_taken() {
     assert_eq!((&report["block_number"], &report["root"]), (&json!(19), &json!(world.root(1))));
     for tag in ["safe", "finalized"] {
         let output = world.sync(&[&peer], &["--block", tag]).exits(3);
-        let why = "no peer can serve the state of block 5, nor one before it";
+        let why = "no peer can serve the state of block 5, nor a recent one before it";
         assert!(output.stderr.contains(why) && output.stderr.contains("block 19, which comes after it"), "{output:#?}");
     }
     let earliest = world.json(&[&peer], &["--block", "earliest", "--dry-run"]);

@@ -53,23 +53,31 @@ fn found(geth: &Geth, nodes: &[(Place, Vec<u8>)]) -> usize {
     nodes.chunks(BATCH).map(count).sum()
 }
 
+/// A path node and an archive that have the same chain, for all that is asked of both: they take long to start.
 #[test]
-fn a_path_node_has_an_archives_nodes_under_their_paths_for_one_block_that_moves() {
+fn a_path_node_has_one_of_an_archives_states_and_is_synced_by_the_same_command() {
     if !geth_is_wanted() {
         return;
     }
     let dir = TempDir::new().unwrap();
     let archive = Geth::start(&dir.path().join("archive"), &["--blocks", "138"]);
-    let path = Geth::start(&dir.path().join("path"), &["--scheme", "path"]);
+    let mut path = Geth::start(&dir.path().join("path"), &["--scheme", "path", "--ws", "--ipc"]);
     for same in ["blocks", "head"] {
         assert_eq!(archive.chain[same], path.chain[same], "{same}");
     }
+    each_is_synced_at_what_it_has(&path, &archive, dir.path());
+    both_serve_one_sync(&path, &archive, dir.path());
+    a_trusted_hash_vouches_for_what_is_linked_to_it(&path, dir.path());
+    the_nodes_are_under_their_paths_for_one_block_that_moves(&path, &archive, dir.path());
+    debug_alone_will_do(&mut path, dir.path());
+}
 
+fn the_nodes_are_under_their_paths_for_one_block_that_moves(path: &Geth, archive: &Geth, dir: &Path) {
     let before = archive.block("last");
     assert_eq!(path.chain["disk_root"], before["state_root"]);
     assert_eq!(&path.state("disk"), before);
-    let nodes_before = nodes_of(&archive, before, &dir.path().join("before"));
-    assert_eq!(found(&path, &nodes_before), nodes_before.len());
+    let nodes_before = nodes_of(archive, before, &dir.join("before"));
+    assert_eq!(found(path, &nodes_before), nodes_before.len());
     // By their hashes it has none.
     let hashes: Vec<String> = nodes_before.iter().take(BATCH).map(|(place, _)| format!("{:?}", place.hash)).collect();
     assert!(path.read(&hashes).iter().all(Option::is_none));
@@ -84,9 +92,9 @@ fn a_path_node_has_an_archives_nodes_under_their_paths_for_one_block_that_moves(
     let after = archive.state(&grown["disk_block"].to_string());
     assert_eq!(grown["disk_root"], after["state_root"]);
     assert_eq!(path.state("disk"), after);
-    let nodes_after = nodes_of(&archive, &after, &dir.path().join("after"));
-    assert_eq!(found(&path, &nodes_after), nodes_after.len());
-    let left = found(&path, &nodes_before);
+    let nodes_after = nodes_of(archive, &after, &dir.join("after"));
+    assert_eq!(found(path, &nodes_after), nodes_after.len());
+    let left = found(path, &nodes_before);
     assert!(left < nodes_before.len() && left > nodes_before.len() / 2, "{left} of {}", nodes_before.len());
     eprintln!("{left} of {} nodes are what they were 20 blocks ago", nodes_before.len());
 }
@@ -95,36 +103,28 @@ fn figures<'a>(report: &'a Value, url: &str) -> &'a Value {
     report["peers"].as_array().unwrap().iter().find(|peer| peer["url"] == *url).unwrap()
 }
 
-#[test]
-fn the_command_for_an_archive_syncs_a_path_node_at_what_is_on_its_disk() {
-    if !geth_is_wanted() {
-        return;
-    }
-    let dir = TempDir::new().unwrap();
-    let archive = Geth::start(&dir.path().join("archive"), &["--blocks", "138"]);
-    let mut path = Geth::start(&dir.path().join("path"), &["--scheme", "path", "--ws", "--ipc"]);
+fn each_is_synced_at_what_it_has(path: &Geth, archive: &Geth, dir: &Path) {
     let (disk, head) = (path.state("disk"), archive.state("head"));
     assert_eq!(disk["number"], path.chain["disk_block"]);
-
-    for (number, (geth, block, dialect)) in [(&archive, &head, "hash"), (&path, &disk, "path")].iter().enumerate() {
-        let report = sync_as(&[geth.url()], "latest", &[], block, &dir.path().join(format!("alone {number}")));
+    for (geth, block, dialect) in [(archive, &head, "hash"), (path, &disk, "path")] {
+        let report = sync_as(&[geth.url()], "latest", &[], block, &dir.join(format!("by {dialect}")));
         assert_eq!((&report["trust"], &report["moves"]), (&"peer".into(), &0.into()));
         let peer = figures(&report, geth.url());
-        assert_eq!((&peer["dialect"], &peer["errors"], &peer["stale"]), (&(*dialect).into(), &0.into(), &0.into()));
+        assert_eq!((&peer["dialect"], &peer["errors"], &peer["stale"]), (&dialect.into(), &0.into(), &0.into()));
     }
     for wire in ["ws", "ipc"] {
         let url = path.chain[wire].as_str().unwrap();
-        let report = sync_as(&[url], "latest", &[], &disk, &dir.path().join(wire));
+        let report = sync_as(&[url], "latest", &[], &disk, &dir.join(format!("over {wire}")));
         assert_eq!(figures(&report, url)["dialect"], "path");
     }
-    both_serve_one_sync(&path, &archive, dir.path());
-    a_trusted_hash_vouches_for_what_is_linked_to_it(&path, &disk, dir.path());
+}
 
+fn debug_alone_will_do(path: &mut Geth, dir: &Path) {
+    let (disk, synced) = (path.state("disk"), dir.join("debug alone"));
     path.stop();
     path.start_again(&["--api", "debug"]);
-    let bare = dir.path().join("debug alone");
-    sync_as(&[path.url()], "latest", &[], &disk, &bare);
-    let status = statesync_in(&[], &["status", "--datadir", bare.to_str().unwrap(), "--json"]).exits(0).json();
+    sync_as(&[path.url()], "latest", &[], &disk, &synced);
+    let status = statesync_in(&[], &["status", "--datadir", synced.to_str().unwrap(), "--json"]).exits(0).json();
     assert_eq!(status["chain_id"], path.chain["chain_id"]);
 }
 
@@ -147,7 +147,8 @@ fn both_serve_one_sync(path: &Geth, archive: &Geth, dir: &Path) {
     assert!(whole["nodes"].as_u64() > Some(0) && whole["stale"] == 0 && whole["absent"] == 0, "{whole}");
 }
 
-fn a_trusted_hash_vouches_for_what_is_linked_to_it(path: &Geth, disk: &Value, dir: &Path) {
+fn a_trusted_hash_vouches_for_what_is_linked_to_it(path: &Geth, dir: &Path) {
+    let disk = &path.state("disk");
     let (ancestor, descendant) = (path.block("middle")["hash"].clone(), path.chain["head"]["hash"].clone());
     let trusted = [(&disk["hash"], "proved"), (&ancestor, "linked"), (&descendant, "linked")];
     for (number, (hash, trust)) in trusted.into_iter().enumerate() {

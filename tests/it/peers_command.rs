@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use primitive_types::H256;
 use serde_json::{Value, json};
 use statesync::serve::MemoryState;
 
 use crate::support::{
-    Answer, DeadPort, Output, Peer, Request, SMALL, Seed, Speaks, in_memory, state, statesync, statesync_in, successor,
+    Answer, DeadPort, Limits, Output, Peer, Rate, RateStyle, Request, SMALL, Seed, Speaks, in_memory, state, statesync,
+    statesync_in, successor,
 };
 
 const DOCUMENT: &str = "peers agree";
@@ -235,12 +237,14 @@ fn peers_of_different_chains_do_not_agree() {
 #[test]
 fn a_batch_that_is_too_large_is_halved_until_the_peer_takes_it() {
     let world = World::new();
-    let peer = world.behaving(|request| {
-        if request.calls.len() > 100 { request.errors(-32600, "batch too large") } else { request.honest() }
-    });
-    let said = survey(&peer);
-    assert_eq!(said["batch"], json!({ "asked": 384, "accepted": 96, "refused": "too large" }));
-    assert!(said["speed"]["side_by_side"]["items"].as_u64().unwrap() > 0);
+    let limits = Limits { batch_items: 100, ..Limits::default() };
+    // Each says it in other words.
+    for speaks in [Speaks::Hash, Speaks::Path, Speaks::HalfPath, Speaks::NethermindHash] {
+        let peer = Peer::build(&world.memory).speaks(speaks).blocks(world.blocks()).limits(limits.clone()).start();
+        let said = survey(&peer);
+        assert_eq!(said["batch"], json!({ "asked": 384, "accepted": 96, "refused": "too large" }), "{speaks:?}");
+        assert!(said["speed"]["side_by_side"]["items"].as_u64().unwrap() > 0);
+    }
     let never = world.behaving(|request| {
         if request.calls.len() > 11 { request.errors(-32600, "batch too large") } else { request.honest() }
     });
@@ -261,6 +265,22 @@ fn a_short_rest_that_a_peer_asks_for_is_waited_out() {
     assert_eq!(said["rate_limit"], json!({ "times": 1, "wait_ms": 20.0, "cut_short": false }));
     assert_eq!(served(&said), [true; 4]);
     assert!(said["speed"]["one_at_a_time"]["items"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn no_request_is_sent_inside_a_rest_that_a_peer_asked_for() {
+    let world = World::new();
+    let backoff = Duration::from_millis(300);
+    // The first leaves room for the probe, the others end in the middle of what comes after.
+    for burst in [8, 12, 16] {
+        for style in [RateStyle::Infura { backoff }, RateStyle::Status { retry_after: 1 }] {
+            let limits = Limits { rate: Some(Rate { per_second: 20, burst, style }), ..Limits::default() };
+            let peer = Peer::build(&world.memory).blocks(world.blocks()).limits(limits).start();
+            let said = survey(&peer);
+            assert!(said["rate_limit"]["times"].as_u64().unwrap() > 0, "{burst} {style:?}: {said:#}");
+            assert_eq!(peer.counts().inside_wait, 0, "{burst} {style:?}");
+        }
+    }
 }
 
 #[test]

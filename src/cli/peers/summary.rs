@@ -106,7 +106,7 @@ fn details(peer: &PeerSurvey) -> String {
     let verdict = match &peer.usability {
         Usability::Usable => "usable".into(),
         Usability::CodesOnly => "codes only: of use beside peers that serve nodes".into(),
-        Usability::NoState(why) => format!("no state to serve: {why}"),
+        Usability::NoState(why) => format!("serves no state now: {why}"),
         Usability::Unusable(why) => format!("not usable: {why}"),
         Usability::Unreachable(why) => format!("not reachable: {why}"),
     };
@@ -116,7 +116,7 @@ fn details(peer: &PeerSurvey) -> String {
     let dialect = peer.dialect.filter(|dialect| short_dialect(*dialect) != dialect.name());
     lines.extend(dialect.map(|dialect| line("dialect", dialect.name())));
     lines.extend(states(peer));
-    if let Some(batch) = &peer.batch {
+    if let Some(batch) = peer.batch.as_ref().filter(|batch| batch.accepted.is_some() || batch.refused.is_some()) {
         let refused = batch.refused.as_ref().map(|words| format!("{} in a batch: {words}", items(batch.asked)));
         let accepted = batch.accepted.map(|accepted| format!("{} in a batch accepted", items(accepted)));
         lines.push(line("limits", refused.into_iter().chain(accepted).collect::<Vec<_>>().join("; ")));

@@ -54,7 +54,7 @@ pub struct Dispatch {
     pub dialect: Dialect,
     /// What it asks for.
     pub asks: Arc<[Ask]>,
-    /// After which time its items are asked of others, by the peer's own measure.
+    /// After which time its items are asked of others, by the peer's own measure; only where there are others.
     pub late_after: Option<Duration>,
 }
 
@@ -236,13 +236,16 @@ impl Pool {
     }
 
     fn send(&mut self, now: Instant, peer: usize, asks: Vec<Ask>, spare: bool) -> Option<Dispatch> {
+        let has_others = self.peers.iter().enumerate().any(|(other, state)| other != peer && state.is_usable());
         let state = self.peers.get_mut(peer)?;
         let dialect = state.dialect?;
         let (id, asks): (_, Arc<[Ask]>) = (RequestId(self.next_id), asks.into());
         self.next_id += 1;
         state.stats.requests += 1;
         state.pace.sent(now);
-        let (bytes, late_after) = (reply_bytes(&asks), state.window.late_after(asks.len()));
+        // Without another peer to ask, impatience would only ask the same one twice.
+        let late_after = if has_others { state.window.late_after(asks.len()) } else { None };
+        let bytes = reply_bytes(&asks);
         let sent = Sent { peer, dialect, asks: asks.clone(), spare, trip: None, hedged: spare, at: now, bytes };
         self.in_flight.insert(id, sent);
         Some(Dispatch { id, peer, dialect, asks, late_after })
@@ -307,6 +310,13 @@ impl Pool {
     #[must_use]
     pub fn pruned(&self, now: Instant) -> Option<f64> {
         self.absences.pruned(now)
+    }
+
+    /// Whether nothing is on its way, and all that is wanted has been refused by every peer and waits to be asked again.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        let refused = |item: &Item| self.attempts.round(&item.key) > 0;
+        self.nothing_new && self.in_time() == 0 && !self.retry.is_empty() && self.retry.iter().all(refused)
     }
 
     /// Moves an item to its next round when all peers within reach have refused it; after the last there is no hope.

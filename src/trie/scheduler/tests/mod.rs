@@ -11,6 +11,6 @@ mod model;
 mod pivots;
 mod properties;
 mod shapes;
-mod source;
-mod states;
+pub(crate) mod source;
+pub(crate) mod states;
 mod strategies;

@@ -11,45 +11,45 @@ use crate::trie::{Counts, EMPTY_CODE_HASH, EMPTY_ROOT, Key, Kind, keccak256};
 
 /// An account with all it holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Body {
-    pub(super) nonce: u64,
-    pub(super) storage: BTreeMap<H256, U256>,
-    pub(super) code: Vec<u8>,
+pub(crate) struct Body {
+    pub(crate) nonce: u64,
+    pub(crate) storage: BTreeMap<H256, U256>,
+    pub(crate) code: Vec<u8>,
 }
 
 /// Accounts by their trie keys.
-pub(super) type State = BTreeMap<H256, Body>;
+pub(crate) type State = BTreeMap<H256, Body>;
 
 /// A node or code, and what is below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Thing {
-    pub(super) bytes: Vec<u8>,
-    pub(super) refs: Vec<Ref>,
+pub(crate) struct Thing {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) refs: Vec<Ref>,
     /// Leaves in the node.
-    pub(super) leaves: u64,
+    pub(crate) leaves: u64,
 }
 
 /// A reference to another thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ref {
-    pub(super) key: Key,
+pub(crate) struct Ref {
+    pub(crate) key: Key,
     /// Nibbles from the place of the node to that of its child; 0 for what an account leaf refers to.
-    pub(super) below: usize,
+    pub(crate) below: usize,
 }
 
 /// One state as a peer holds it, perhaps beside others.
 #[derive(Clone, Debug)]
-pub(super) struct Source {
-    pub(super) root: H256,
-    pub(super) state: State,
+pub(crate) struct Source {
+    pub(crate) root: H256,
+    pub(crate) state: State,
     /// What belongs to this state.
-    pub(super) own: BTreeSet<Key>,
+    pub(crate) own: BTreeSet<Key>,
     /// What belongs to it or to a state beside it.
-    pub(super) things: BTreeMap<Key, Thing>,
+    pub(crate) things: BTreeMap<Key, Thing>,
 }
 
 impl Source {
-    pub(super) fn new(state: State) -> Self {
+    pub(crate) fn new(state: State) -> Self {
         let mut things = BTreeMap::new();
         let mut accounts = Vec::new();
         for (key, body) in &state {
@@ -69,30 +69,30 @@ impl Source {
     }
 
     /// The same state, served by a peer that holds another one too.
-    pub(super) fn beside(&self, other: &Self) -> Self {
+    pub(crate) fn beside(&self, other: &Self) -> Self {
         let mut both = self.clone();
         both.things.extend(other.things.iter().map(|(key, thing)| (*key, thing.clone())));
         both
     }
 
     /// Whether the peer holds this state only.
-    pub(super) fn is_alone(&self) -> bool {
+    pub(crate) fn is_alone(&self) -> bool {
         self.own.len() == self.things.len()
     }
 
-    pub(super) fn bytes(&self, key: &Key) -> Vec<u8> {
+    pub(crate) fn bytes(&self, key: &Key) -> Vec<u8> {
         self.things[key].bytes.clone()
     }
 
     /// What a sync of this state into an empty store counts.
-    pub(super) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         self.own.iter().for_each(|key| self.count(key, &mut counts));
         counts
     }
 
     /// Counts one thing as fetched.
-    pub(super) fn count(&self, key: &Key, counts: &mut Counts) {
+    pub(crate) fn count(&self, key: &Key, counts: &mut Counts) {
         let thing = &self.things[key];
         counts.bytes += thing.bytes.len() as u64;
         match key.kind {
@@ -103,7 +103,7 @@ impl Source {
     }
 
     /// Reads the whole state back with `eth_trie`, from these nodes and codes only.
-    pub(super) fn assert_reads_back(&self, nodes: &BTreeMap<H256, Vec<u8>>, codes: &BTreeMap<H256, Vec<u8>>) {
+    pub(crate) fn assert_reads_back(&self, nodes: &BTreeMap<H256, Vec<u8>>, codes: &BTreeMap<H256, Vec<u8>>) {
         if self.root == EMPTY_ROOT {
             assert!(self.state.is_empty());
             return;

@@ -1,42 +1,36 @@
-//! Driving the stages that bring nodes: probe, look-up, fetch, verify.
+//! What brings nodes: probes, look-ups, requests, and what comes of replies.
 
 use std::time::Instant;
 
-use super::{Driver, Message, name};
-use crate::peers::{Peer, PeerInfo, ProbeError, RequestId, Sent, TransportError, Verdict, probe};
-use crate::pipeline::fetch::{self, Reply};
-use crate::pipeline::lookup::{LookedUp, look_up};
+use super::{Action, Core};
+use crate::peers::{PeerInfo, ProbeError, RequestId, Sent, TransportError, Verdict};
+use crate::pipeline::fetch::Reply;
+use crate::pipeline::lookup::LookedUp;
 use crate::pipeline::plan::{LOOKUP_ITEMS, LOOKUP_JOBS, OUTSTANDING_MAX};
-use crate::pipeline::verify::{Checked, check};
+use crate::pipeline::verify::Checked;
 use crate::pipeline::{Event, SyncError};
 use crate::store::StoreError;
 use crate::trie::NodeError;
 
-impl<L: FnMut(Event) + Send> Driver<L> {
+impl Core {
     /// Asks peers of which nothing is known what they are.
     pub(super) fn probe(&mut self, now: Instant) {
-        for place in self.pool.to_probe(now) {
-            let Some(Peer { client, .. }) = self.peers.get(place) else { continue };
-            let (client, sender) = (client.clone(), self.sender.clone());
-            self.requests.spawn(async move {
-                let _ = sender.send(Message::Probed(place, probe(&client, None).await)).await;
-            });
-        }
+        self.actions.extend(self.pool.to_probe(now).into_iter().map(Action::Probe));
     }
 
     /// Takes a peer in, if it is one of this chain.
-    pub(super) fn introduce(&mut self, place: usize, answer: Result<PeerInfo, ProbeError>) {
+    pub(super) fn get_to_know(&mut self, now: Instant, place: usize, answer: Result<PeerInfo, ProbeError>) {
         match answer {
             Ok(info) if !info.chain.agrees_with(&self.options.chain) => {
                 self.pool.dismiss(place, format!("it serves {}, not {}", info.chain, self.options.chain));
             }
             Ok(info) => {
-                tracing::info!(peer = %name(&self.peers, place), dialect = %info.dialect, "introduced");
+                tracing::info!(peer = %self.name(place), dialect = %info.dialect, "introduced");
                 self.pool.introduce(place, info.dialect, false);
             }
             Err(error) if error.is_transient() => {
-                tracing::debug!(peer = %name(&self.peers, place), %error, "probe failed");
-                self.pool.probe_failed(Instant::now(), place, error.to_string());
+                tracing::debug!(peer = %self.name(place), %error, "probe failed");
+                self.pool.probe_failed(now, place, error.to_string());
             }
             Err(error) => self.pool.dismiss(place, error.to_string()),
         }
@@ -49,66 +43,56 @@ impl<L: FnMut(Event) + Send> Driver<L> {
                 return;
             }
             self.looking_up += 1;
-            let (store, sender) = (self.store.clone(), self.sender.clone());
-            rayon::spawn(move || {
-                let _ = sender.blocking_send(Message::LookedUp(look_up(&store, &items)));
-            });
+            self.actions.push(Action::LookUp(items));
         }
     }
 
     pub(super) fn ask(&mut self, now: Instant) {
-        let outstanding =
-            self.pool.items() + self.verifying + self.scheduler.uncommitted() + self.committing.unwrap_or_default();
+        let committing = self.committing.as_ref().map_or(0, |(items, _)| *items);
+        let outstanding = self.pool.items() + self.verifying + self.scheduler.uncommitted() + committing;
         let room = OUTSTANDING_MAX.saturating_sub(outstanding);
-        for request in self.pool.assign(now, room, &mut self.scheduler) {
-            let Some(Peer { client, .. }) = self.peers.get(request.peer) else { continue };
-            tracing::trace!(peer = %client.url(), id = request.id.0, items = request.asks.len(), "request");
-            let fetch = fetch::fetch(client.clone(), request, self.options.request_timeout, self.sender.clone());
-            self.requests.spawn(fetch);
-        }
+        let requests = self.pool.assign(now, room, &mut self.scheduler);
+        self.actions.extend(requests.into_iter().map(Action::Send));
     }
 
     /// Whether the peers can still bring what is missing.
     pub(super) fn check_hope(&mut self, now: Instant) -> Result<(), SyncError> {
-        for (peer, reason) in self.pool.dismissed() {
-            if self.announced.insert(peer) {
-                (self.listener)(Event::PeerLost { peer: name(&self.peers, peer), reason: reason.into() });
-            }
+        let dismissed = self.pool.dismissed().filter(|(peer, _)| !self.announced.contains(peer));
+        let lost: Vec<(usize, String)> = dismissed.map(|(peer, reason)| (peer, reason.to_owned())).collect();
+        for (peer, reason) in lost {
+            self.announced.insert(peer);
+            self.tell(Event::PeerLost { peer: self.name(peer), reason });
         }
         if let Some(lost) = self.pool.unavailable(now)
             && !self.hopes_for_another(now)
         {
-            return Err(SyncError::unavailable(self.options.root, lost, |peer| name(&self.peers, peer)));
+            return Err(SyncError::unavailable(self.options.root, lost, |peer| self.name(peer)));
         }
         let waits_for_peers = self.scheduler.fetching() > 0 || (self.looking_up == 0 && self.scheduler.pending() > 0);
         if waits_for_peers && let Some(outage) = self.pool.outage(now) {
-            let reasons = outage.reasons.iter().map(|(peer, why)| format!("{}: {why}", name(&self.peers, *peer)));
+            let reasons = outage.reasons.iter().map(|(peer, why)| format!("{}: {why}", self.name(*peer)));
             return Err(SyncError::NoPeers { reasons: reasons.collect::<Vec<_>>().join("; ") });
         }
         Ok(())
     }
 
-    pub(super) fn verify(&mut self, id: RequestId, reply: Result<Reply, TransportError>) {
+    pub(super) fn verify(&mut self, now: Instant, id: RequestId, reply: Result<Reply, TransportError>) {
         let Some(sent) = self.pool.take(id, reply.as_ref().ok().map(|reply| reply.trip)) else { return };
         match reply {
             Ok(reply) => {
                 self.bytes_downloaded += reply.bytes.len() as u64;
                 self.verifying += sent.asks.len();
-                let sender = self.sender.clone();
-                rayon::spawn(move || {
-                    let checked = check(sent.dialect, &sent.asks, &reply.bytes);
-                    let _ = sender.blocking_send(Message::Checked(sent, checked));
-                });
+                self.actions.push(Action::Check(sent, reply.bytes));
             }
             Err(error) => {
-                tracing::debug!(peer = %name(&self.peers, sent.peer), id = id.0, %error, "request failed");
+                tracing::debug!(peer = %self.name(sent.peer), id = id.0, %error, "request failed");
                 let checked = Checked::all(&sent.asks, &Verdict::of_transport(&error));
-                self.settle(&sent, &checked.verdicts);
+                self.settle(now, &sent, &checked.verdicts);
             }
         }
     }
 
-    pub(super) fn take_in(&mut self, sent: &Sent, checked: Checked) -> Result<(), SyncError> {
+    pub(super) fn take_in(&mut self, now: Instant, sent: &Sent, checked: Checked) -> Result<(), SyncError> {
         self.verifying -= sent.asks.len();
         if let Some((item, rule)) = checked.malformed
             && self.scheduler.is_fetching(&item.key)
@@ -118,13 +102,13 @@ impl<L: FnMut(Event) + Send> Driver<L> {
         for node in checked.nodes {
             self.process(node)?;
         }
-        self.settle(sent, &checked.verdicts);
+        self.settle(now, sent, &checked.verdicts);
         Ok(())
     }
 
-    fn settle(&mut self, sent: &Sent, verdicts: &[Verdict]) {
+    fn settle(&mut self, now: Instant, sent: &Sent, verdicts: &[Verdict]) {
         let scheduler = &self.scheduler;
-        self.pool.settle(Instant::now(), sent, verdicts, |key| scheduler.is_fetching(key));
+        self.pool.settle(now, sent, verdicts, |key| scheduler.is_fetching(key));
     }
 
     pub(super) fn resolve(&mut self, answers: Result<LookedUp, StoreError>) -> Result<(), SyncError> {
@@ -146,5 +130,10 @@ impl<L: FnMut(Event) + Send> Driver<L> {
     fn process(&mut self, node: crate::trie::Verified) -> Result<(), SyncError> {
         let processed = self.scheduler.process(node);
         processed.map(|_| ()).map_err(|error| SyncError::unschedulable(self.options.root, &error))
+    }
+
+    /// A peer's address.
+    pub(super) fn name(&self, place: usize) -> String {
+        self.names.get(place).cloned().unwrap_or_else(|| format!("peer {place}"))
     }
 }

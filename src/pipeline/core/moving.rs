@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Driver, Message, Mode};
+use super::{Action, Core, Mode};
 use crate::pipeline::follow::{Chase, Follow, Target, Trend, is_worth_a_move};
 use crate::pipeline::{Event, SyncError};
 use crate::store::RootRecord;
@@ -49,28 +49,24 @@ impl Follower {
     }
 }
 
-impl<L: FnMut(Event) + Send> Driver<L> {
+impl Core {
     /// Asks for a newer state from time to time, and at once when the present one cannot be had any more.
     pub(super) fn follow(&mut self, now: Instant) {
-        let Some(Follow { source, interval }) = &self.options.follow else { return };
+        let Some(Follow { interval, .. }) = &self.options.follow else { return };
         if self.follower.asking {
             return;
         }
         let is_over = |at: Instant| at + *interval <= now;
-        let in_need = (self.pool.pruned(now).is_some() || self.pool.unavailable(now).is_some())
+        let in_need = (self.pool.pruned(now).is_some() || self.pool.unavailable(now).is_some() || self.pool.is_stuck())
             && self.follower.asked_in_need_at.is_none_or(is_over);
         if !in_need && !is_over(self.follower.asked_at) {
             return;
         }
-        let (source, sender) = (source.clone(), self.sender.clone());
         (self.follower.asking, self.follower.asking_in_need) = (true, in_need);
         if in_need {
             self.follower.asked_in_need_at = Some(now);
         }
-        self.requests.spawn(async move {
-            let newest = source.newest().await;
-            let _ = sender.send(Message::Newest(newest)).await;
-        });
+        self.actions.push(Action::AskForNewest);
     }
 
     /// Whether to wait for a newer state, now that the present one has an item that no peer has.
@@ -80,9 +76,9 @@ impl<L: FnMut(Event) + Send> Driver<L> {
     }
 
     /// Decides whether to move to the newest state.
-    pub(super) fn consider(&mut self, target: Result<Target, String>) -> Result<(), SyncError> {
+    pub(super) fn consider(&mut self, now: Instant, target: Result<Target, String>) -> Result<(), SyncError> {
         let in_need = std::mem::take(&mut self.follower.asking_in_need);
-        (self.follower.asking, self.follower.asked_at) = (false, Instant::now());
+        (self.follower.asking, self.follower.asked_at) = (false, now);
         if !matches!(self.mode, Mode::Syncing) {
             return Ok(());
         }
@@ -94,44 +90,46 @@ impl<L: FnMut(Event) + Send> Driver<L> {
             }
         };
         let share = self.share();
-        let is_worth_it = in_need || is_worth_a_move(share, self.options.block.as_ref(), &target);
+        // What nobody has now may come yet, but not from a peer whose only state has moved on.
+        let is_gone = self.pool.pruned(now).is_some() || self.pool.unavailable(now).is_some();
+        let is_lost = in_need && (is_gone || (target.replaces && self.pool.is_stuck()));
+        let is_worth_it = is_lost || is_worth_a_move(share, self.options.block.as_ref(), &target);
         if target.root == self.options.root || !is_worth_it {
             return Ok(());
         }
         let trend = self.follower.chase.leave(share);
-        let Chase { moves, best, .. } = self.follower.chase;
-        (self.listener)(Event::Chased { trend, moves, share, best });
+        let best = self.follower.chase.best;
         if trend == Trend::Outrun && self.follower.chase.is_futile() {
-            return Err(SyncError::Outrun { root: target.root, moves, best });
+            return Err(SyncError::Outrun { root: target.root, moves: self.follower.chase.moves, best });
         }
+        self.follower.chase.move_on();
+        self.tell(Event::Chased { trend, moves: self.follower.chase.moves, share, best });
         self.mode = Mode::Draining(target.root, target.block);
         Ok(())
     }
 
     /// Begins the sync to the root in the options.
-    pub(super) fn begin(&mut self) -> Result<(), SyncError> {
+    pub(super) fn begin(&mut self) {
         let root = self.options.root;
-        let checkpoint = self.store.checkpoint()?.filter(|checkpoint| checkpoint.root == root);
+        let checkpoint = self.checkpoint.as_ref().filter(|checkpoint| checkpoint.root == root);
         (self.before, self.share_before) =
             checkpoint.map_or_else(Default::default, |checkpoint| (checkpoint.counts, checkpoint.progress));
-        self.store.begin_root(&RootRecord::syncing(root, self.options.block.clone()))?;
-        (self.listener)(Event::Started { root, before: self.before });
-        Ok(())
+        self.actions.push(Action::Begin(RootRecord::syncing(root, self.options.block.clone())));
     }
 
     /// Moves to the next root once everything on its way has come in and is committed.
-    pub(super) fn switch_root(&mut self) -> Result<(), SyncError> {
+    pub(super) fn switch_root(&mut self) {
         if !matches!(self.mode, Mode::Draining(..)) || self.pool.in_time() > 0 || !self.is_quiet() {
-            return Ok(());
+            return;
         }
-        let Mode::Draining(root, block) = std::mem::replace(&mut self.mode, Mode::Syncing) else { return Ok(()) };
+        let Mode::Draining(root, block) = std::mem::replace(&mut self.mode, Mode::Syncing) else { return };
         let to_block = block.as_ref().map(|block| block.number);
-        (self.listener)(Event::Pivoted { from: self.options.root, to: root, to_block });
+        self.tell(Event::Pivoted { from: self.options.root, to: root, to_block });
         self.left_behind = self.left_behind + self.scheduler.counts();
         (self.options.root, self.options.block) = (root, block);
         self.scheduler = Scheduler::new(root, self.options.memory_bytes);
         self.pool.forget_retries();
         self.follower.moved();
-        self.begin()
+        self.begin();
     }
 }

@@ -1,21 +1,29 @@
 //! How a sync ends, and what it says of itself until then.
 
-use super::{Driver, Mode, name};
-use crate::peers::Stats;
-use crate::pipeline::{Event, Outcome, Progress, Report, SyncError};
+use std::time::Instant;
 
-impl<L: FnMut(Event) + Send> Driver<L> {
+use super::{Action, Core, Mode};
+use crate::peers::Stats;
+use crate::pipeline::{Outcome, Progress, Report, SyncError};
+
+impl Core {
     pub(super) fn end(&mut self, outcome: Outcome) {
         if !matches!(self.mode, Mode::Ending(_)) {
             self.mode = Mode::Ending(outcome);
-            self.requests.abort_all();
+            self.actions.push(Action::DropRequests);
         }
     }
 
+    /// It cannot go on.
+    pub(in crate::pipeline) fn fail(&mut self, error: SyncError) {
+        self.mode = Mode::Ending(Outcome::Failed(error));
+        self.actions.push(Action::DropRequests);
+    }
+
     /// How the sync ended, once it has.
-    pub(super) fn ended(&mut self) -> Option<Outcome> {
-        if matches!(self.mode, Mode::Ending(Outcome::Failed(SyncError::Store(_)))) {
-            // A store that failed takes no more.
+    pub(in crate::pipeline) fn ended(&mut self) -> Option<Outcome> {
+        if matches!(self.mode, Mode::Ending(Outcome::Failed(SyncError::Store(_) | SyncError::Contradiction(_)))) {
+            // A store that failed takes no more, and a contradiction is not built upon.
             return Some(std::mem::replace(&mut self.mode, Mode::Syncing).into_outcome());
         }
         if !self.is_quiet() {
@@ -23,7 +31,7 @@ impl<L: FnMut(Event) + Send> Driver<L> {
         }
         match self.mode {
             // A root that completes while it is being left is not the end.
-            Mode::Syncing | Mode::Ending(_) if self.scheduler.is_complete() => Some(Outcome::Complete),
+            Mode::Syncing | Mode::Ending(_) if self.scheduler.is_complete() => Some(self.complete()),
             Mode::Ending(_) => Some(std::mem::replace(&mut self.mode, Mode::Syncing).into_outcome()),
             Mode::Syncing | Mode::Draining(..) => None,
         }
@@ -34,49 +42,32 @@ impl<L: FnMut(Event) + Send> Driver<L> {
         matches!(self.mode, Mode::Ending(Outcome::Failed(SyncError::Malformed { .. })))
     }
 
-    pub(super) fn finish(mut self, outcome: Outcome) -> Result<Report, SyncError> {
-        self.requests.abort_all();
-        let outcome = match outcome {
-            Outcome::Complete => self.close()?,
-            failed @ Outcome::Failed(SyncError::Store(_)) => failed,
-            other => {
-                self.store.sync()?;
-                other
+    /// The last check of a complete state.
+    fn complete(&self) -> Outcome {
+        match self.scheduler.pending() {
+            0 => Outcome::Complete,
+            left => {
+                Outcome::Failed(SyncError::Contradiction(format!("the root is complete and {left} requests are not")))
             }
-        };
-        let progress = self.progress();
-        let share = progress.share;
-        (self.listener)(Event::Progress(progress));
-        if matches!(outcome, Outcome::Complete) {
-            (self.listener)(Event::Finished { root: self.options.root });
         }
+    }
+
+    /// What the run did, now that it has ended so.
+    pub(in crate::pipeline) fn report(self, now: Instant, outcome: Outcome) -> Report {
         let stats: Vec<Stats> = self.pool.stats();
-        self.writer.stop();
-        Ok(Report {
+        Report {
+            share: self.share(),
+            counts: self.left_behind + self.scheduler.counts(),
             root: self.options.root,
             block: self.options.block,
             outcome,
-            counts: self.left_behind + self.scheduler.counts(),
-            share,
             bytes_downloaded: self.bytes_downloaded,
             requests: stats.iter().map(|stats| stats.requests).sum(),
             retries: self.pool.retries(),
             moves: self.follower.moves(),
-            duration: self.started.elapsed(),
-            peers: (0..).map(|peer| name(&self.peers, peer)).zip(stats).collect(),
-        })
-    }
-
-    /// The last checks and the tidying up of a complete state.
-    fn close(&self) -> Result<Outcome, SyncError> {
-        if self.scheduler.pending() > 0 {
-            let left = format!("the root is complete and {} requests are not", self.scheduler.pending());
-            return Ok(Outcome::Failed(SyncError::Contradiction(left)));
+            duration: now.saturating_duration_since(self.started),
+            peers: self.names.into_iter().zip(stats).collect(),
         }
-        // What is left there belongs to roots that were given up.
-        self.store.clear_staging()?;
-        self.store.sync()?;
-        Ok(Outcome::Complete)
     }
 
     /// The complete share of the key space. What was complete once stays so, although the walk has yet to find it.
@@ -84,7 +75,7 @@ impl<L: FnMut(Event) + Send> Driver<L> {
         self.scheduler.progress().max(self.share_before)
     }
 
-    pub(super) fn progress(&self) -> Progress {
+    pub(in crate::pipeline) fn progress(&self) -> Progress {
         Progress {
             share: self.share(),
             counts: self.left_behind + self.scheduler.counts(),

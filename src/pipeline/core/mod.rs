@@ -1,30 +1,28 @@
-//! The driver: the one owner of scheduler and peer pool. It waits for messages and decides what happens next.
+//! The core: the one owner of scheduler and peer pool. Messages come in, decisions go out as actions. Pure: it reads no
+//! clock, touches neither socket nor store, and starts no thread, so a whole sync can be run in a simulation.
 
 mod asking;
 mod ending;
 mod moving;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use primitive_types::H256;
-use tokio::sync::mpsc::{Receiver, Sender};
-use tokio::task::JoinSet;
 
 use self::moving::Follower;
-use super::commit::{Job, Writer, Written};
+use super::commit::{Job, Written};
 use super::fetch::Reply;
 use super::follow::Target;
 use super::lookup::LookedUp;
 use super::plan::{COMMIT_INTERVAL, COMMIT_ITEMS, PROGRESS_INTERVAL};
 use super::verify::Checked;
-use super::{Event, Outcome, Report, StopReason, SyncError, SyncOptions};
-use crate::peers::{Peer, PeerInfo, Pool, ProbeError, RequestId, Sent, TransportError};
-use crate::store::{Block, Checkpoint, Marks, RootRecord, RootState, Store, StoreError};
-use crate::trie::{Commit, Counts, Scheduler};
+use super::{Event, Outcome, StopReason, SyncError, SyncOptions};
+use crate::peers::{Dialect, Dispatch, PeerInfo, Pool, ProbeError, RequestId, Sent, TransportError};
+use crate::store::{Block, Checkpoint, Marks, RootRecord, RootState, StoreError};
+use crate::trie::{Commit, Counts, Item, Scheduler};
 
-/// What stages and handles tell the driver.
+/// What stages and handles tell the core.
 #[derive(Debug)]
 pub(super) enum Message {
     /// A request is out of time, and still waited for.
@@ -47,7 +45,30 @@ pub(super) enum Message {
     Stop,
 }
 
-/// What the driver is about.
+/// What the core wants done. All of it is answered by a message, but for `Begin` and `Tell`.
+#[derive(Debug)]
+pub(super) enum Action {
+    /// Ask a peer, by its place, what it is.
+    Probe(usize),
+    /// Send a request.
+    Send(Dispatch),
+    /// Drop all requests: nobody waits for their replies.
+    DropRequests,
+    /// Verify a reply.
+    Check(Sent, Vec<u8>),
+    /// Look up which items the store holds.
+    LookUp(Vec<Item>),
+    /// Write a commit.
+    Commit(Box<Job>),
+    /// Note in the store that a sync to a root begins.
+    Begin(RootRecord),
+    /// Ask for the newest state that the peers can serve.
+    AskForNewest,
+    /// Tell whoever listens.
+    Tell(Event),
+}
+
+/// What the core is about.
 #[derive(Debug)]
 enum Mode {
     Syncing,
@@ -57,24 +78,22 @@ enum Mode {
     Ending(Outcome),
 }
 
-pub(super) struct Driver<L> {
-    store: Arc<Store>,
-    peers: Vec<Peer>,
+pub(super) struct Core {
     options: SyncOptions,
-    listener: L,
+    /// The peers' addresses, without credentials.
+    names: Vec<String>,
     scheduler: Scheduler,
     pool: Pool,
-    writer: Writer,
-    sender: Sender<Message>,
-    receiver: Receiver<Message>,
-    requests: JoinSet<()>,
     mode: Mode,
+    actions: Vec<Action>,
     /// Items in replies that are being verified.
     verifying: usize,
     /// Look-ups being made.
     looking_up: usize,
-    /// Items in the commit that is being written.
-    committing: Option<usize>,
+    /// Items in the commit that is being written, and the checkpoint in it.
+    committing: Option<(usize, Checkpoint)>,
+    /// The newest checkpoint in the store.
+    checkpoint: Option<Checkpoint>,
     /// Counted for this root by earlier runs.
     before: Counts,
     /// The share that earlier runs for this root have completed; it counts until the walk has come past all of it.
@@ -89,32 +108,19 @@ pub(super) struct Driver<L> {
     follower: Follower,
 }
 
-impl<L: FnMut(Event) + Send> Driver<L> {
-    pub(super) fn start(
-        store: Arc<Store>,
-        peers: Vec<Peer>,
-        options: SyncOptions,
-        sender: Sender<Message>,
-        receiver: Receiver<Message>,
-        listener: L,
-    ) -> Result<Self, SyncError> {
-        let now = Instant::now();
-        let writer = Writer::start(store.clone(), sender.clone())
-            .map_err(|source| StoreError::Io { path: store.dir().into(), source })?;
-        let mut driver = Self {
+impl Core {
+    /// A sync to the root in the options, from the peers with these names, into a store with this checkpoint.
+    pub(super) fn new(options: SyncOptions, names: Vec<String>, checkpoint: Option<Checkpoint>, now: Instant) -> Self {
+        let mut core = Self {
             scheduler: Scheduler::new(options.root, options.memory_bytes),
-            pool: Pool::new(peers.len(), options.limits, now),
-            store,
-            peers,
-            writer,
-            sender,
-            receiver,
-            listener,
-            requests: JoinSet::new(),
+            pool: Pool::new(names.len(), options.limits, now),
+            names,
             mode: Mode::Syncing,
+            actions: Vec::new(),
             verifying: 0,
             looking_up: 0,
             committing: None,
+            checkpoint,
             before: Counts::default(),
             share_before: 0.0,
             left_behind: Counts::default(),
@@ -126,45 +132,41 @@ impl<L: FnMut(Event) + Send> Driver<L> {
             follower: Follower::new(now),
             options,
         };
-        for (place, peer) in driver.peers.iter().enumerate() {
-            if let Some(dialect) = peer.dialect {
-                driver.pool.introduce(place, dialect, peer.dialect_is_given);
-            }
-        }
-        driver.begin()?;
-        Ok(driver)
+        core.begin();
+        core.tell(Event::Started { root: core.options.root, before: core.before });
+        core
     }
 
-    pub(super) async fn run(mut self) -> Result<Report, SyncError> {
-        let mut messages = Vec::with_capacity(64);
-        let outcome = loop {
-            if let Err(error) = self.act() {
-                self.mode = Mode::Ending(Outcome::Failed(error));
-                self.requests.abort_all();
-            }
-            if let Some(outcome) = self.ended() {
-                break outcome;
-            }
-            let wake = tokio::time::sleep_until(self.wake_at().into());
-            tokio::select! {
-                _ = self.receiver.recv_many(&mut messages, 64) => {
-                    for message in messages.drain(..) {
-                        if let Err(error) = self.handle(message) {
-                            self.mode = Mode::Ending(Outcome::Failed(error));
-                            self.requests.abort_all();
-                        }
-                    }
-                }
-                Some(_) = self.requests.join_next() => {}
-                () = wake => {}
-            }
-        };
-        self.finish(outcome)
+    /// The peer at this place is asked in this dialect, which was given or found out.
+    pub(super) fn introduce(&mut self, place: usize, dialect: Dialect, is_given: bool) {
+        self.pool.introduce(place, dialect, is_given);
+    }
+
+    /// What there is to do, in this order.
+    pub(super) fn take_actions(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    /// Decides on everything that can be decided now.
+    pub(super) fn act(&mut self, now: Instant) {
+        if let Err(error) = self.try_to_act(now) {
+            self.fail(error);
+        }
+    }
+
+    /// Takes a message in.
+    pub(super) fn handle(&mut self, now: Instant, message: Message) {
+        if let Err(error) = self.try_to_handle(now, message) {
+            self.fail(error);
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.actions.push(Action::Tell(event));
     }
 
     /// Everything that can be done now without waiting.
-    fn act(&mut self) -> Result<(), SyncError> {
-        let now = Instant::now();
+    fn try_to_act(&mut self, now: Instant) -> Result<(), SyncError> {
         if matches!(self.mode, Mode::Syncing) {
             if self.options.max_duration.is_some_and(|limit| self.started + limit <= now) {
                 self.end(Outcome::Stopped(StopReason::TimeOver));
@@ -176,18 +178,19 @@ impl<L: FnMut(Event) + Send> Driver<L> {
             self.follow(now);
             self.check_hope(now)?;
         }
-        self.commit(now)?;
+        self.commit(now);
         if self.progress_at + PROGRESS_INTERVAL <= now {
             self.progress_at = now;
             let progress = self.progress();
-            (self.listener)(Event::Progress(progress));
+            self.tell(Event::Progress(progress));
         }
-        self.switch_root()
+        self.switch_root();
+        Ok(())
     }
 
-    fn commit(&mut self, now: Instant) -> Result<(), SyncError> {
+    fn commit(&mut self, now: Instant) {
         if self.committing.is_some() || self.is_malformed() {
-            return Ok(());
+            return;
         }
         let uncommitted = self.scheduler.uncommitted();
         let idle = !matches!(self.mode, Mode::Syncing) && self.verifying == 0 && self.looking_up == 0;
@@ -195,38 +198,35 @@ impl<L: FnMut(Event) + Send> Driver<L> {
             || self.scheduler.is_root_complete()
             || (uncommitted > 0 && (idle || self.committed_at + COMMIT_INTERVAL <= now));
         if !due {
-            return Ok(());
+            return;
         }
         let commit = self.scheduler.commit();
         if commit.is_empty() {
-            return Ok(());
+            return;
         }
-        self.committing = Some(uncommitted);
-        let job = Job { marks: self.marks(&commit)?, commit, last: matches!(self.mode, Mode::Ending(_)) };
-        if self.writer.submit(job) { Ok(()) } else { Err(SyncError::Contradiction("the commit thread is gone".into())) }
-    }
-
-    /// What a commit makes true.
-    fn marks(&self, commit: &Commit) -> Result<Marks, StoreError> {
         let root = self.options.root;
-        let counts = self.before + commit.counts;
-        let checkpoint = Some(Checkpoint { root, counts, progress: self.share() });
-        if !commit.root_complete {
-            return Ok(Marks { checkpoint, root: None });
-        }
-        let record = self.store.root(&root)?.unwrap_or_else(|| RootRecord::syncing(root, self.options.block.clone()));
-        Ok(Marks { checkpoint, root: Some(RootRecord { state: RootState::Complete, ..record }) })
+        let checkpoint = Checkpoint { root, counts: self.before + commit.counts, progress: self.share() };
+        let marks = Marks { checkpoint: Some(checkpoint.clone()), root: self.mark(&commit) };
+        self.committing = Some((uncommitted, checkpoint));
+        let last = matches!(self.mode, Mode::Ending(_));
+        self.actions.push(Action::Commit(Box::new(Job { commit, marks, last })));
     }
 
-    fn handle(&mut self, message: Message) -> Result<(), SyncError> {
+    /// The record of a root that a commit makes complete.
+    fn mark(&self, commit: &Commit) -> Option<RootRecord> {
+        let record = RootRecord::syncing(self.options.root, self.options.block.clone());
+        commit.root_complete.then_some(RootRecord { state: RootState::Complete, ..record })
+    }
+
+    fn try_to_handle(&mut self, now: Instant, message: Message) -> Result<(), SyncError> {
         match message {
             Message::Late(id) => self.pool.give_up(id),
-            Message::Reply(id, reply) => self.verify(id, reply),
-            Message::Probed(peer, answer) => self.introduce(peer, answer),
-            Message::Newest(target) => self.consider(target)?,
-            Message::Checked(sent, checked) => self.take_in(&sent, checked)?,
+            Message::Reply(id, reply) => self.verify(now, id, reply),
+            Message::Probed(peer, answer) => self.get_to_know(now, peer, answer),
+            Message::Newest(target) => self.consider(now, target)?,
+            Message::Checked(sent, checked) => self.take_in(now, &sent, checked)?,
             Message::LookedUp(answers) => self.resolve(answers)?,
-            Message::Committed(written) => self.forget(written)?,
+            Message::Committed(written) => self.forget(now, written)?,
             Message::Pivot(root, block) => {
                 if !matches!(self.mode, Mode::Ending(_)) {
                     self.mode = Mode::Draining(root, block);
@@ -237,14 +237,15 @@ impl<L: FnMut(Event) + Send> Driver<L> {
         Ok(())
     }
 
-    fn forget(&mut self, written: Result<Written, StoreError>) -> Result<(), SyncError> {
-        self.committing = None;
-        self.committed_at = Instant::now();
+    fn forget(&mut self, now: Instant, written: Result<Written, StoreError>) -> Result<(), SyncError> {
+        let committed = self.committing.take();
+        self.committed_at = now;
         let Written { commit } = written?;
+        self.checkpoint = committed.map(|(_, checkpoint)| checkpoint);
         let (complete, staged) = (commit.complete.len(), commit.stage.len());
         tracing::debug!(complete, staged, pending = self.scheduler.pending(), "committed");
         self.scheduler.committed(commit.done);
-        (self.listener)(Event::Committed { complete, staged });
+        self.tell(Event::Committed { complete, staged });
         Ok(())
     }
 
@@ -255,8 +256,7 @@ impl<L: FnMut(Event) + Send> Driver<L> {
     }
 
     /// When there is something to do although no message comes.
-    fn wake_at(&self) -> Instant {
-        let now = Instant::now();
+    pub(super) fn wake_at(&self, now: Instant) -> Instant {
         let uncommitted = self.committing.is_none() && self.scheduler.uncommitted() > 0;
         let commit = uncommitted.then_some(self.committed_at + COMMIT_INTERVAL);
         let over = self.options.max_duration.map(|limit| self.started + limit);
@@ -273,8 +273,4 @@ impl Mode {
             Self::Syncing | Self::Draining(..) => Outcome::Stopped(StopReason::Asked),
         }
     }
-}
-
-fn name(peers: &[Peer], place: usize) -> String {
-    peers.get(place).map_or_else(|| format!("peer {place}"), |peer| peer.client.url().to_string())
 }

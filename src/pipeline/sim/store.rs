@@ -1,0 +1,101 @@
+//! A store in memory that keeps its log, so that it can be cut.
+
+use std::collections::BTreeMap;
+
+use primitive_types::H256;
+
+use crate::pipeline::commit::Job;
+use crate::store::{Checkpoint, Presence, RootRecord, RootState};
+use crate::trie::{Key, Kind};
+
+/// What the store holds.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Content {
+    pub(super) nodes: BTreeMap<H256, Vec<u8>>,
+    pub(super) codes: BTreeMap<H256, Vec<u8>>,
+    pub(super) staging: BTreeMap<H256, Vec<u8>>,
+    pub(super) checkpoint: Option<Checkpoint>,
+    pub(super) roots: BTreeMap<H256, RootRecord>,
+}
+
+/// The store: what it holds, and what it held after each write since the last sync to the disk.
+#[derive(Debug, Default)]
+pub(super) struct SimStore {
+    pub(super) now: Content,
+    on_disk: Content,
+    since: Vec<Content>,
+}
+
+impl SimStore {
+    pub(super) fn presence(&self, key: &Key) -> Presence {
+        let hash = &key.hash;
+        if key.kind == Kind::Code {
+            return if self.now.codes.contains_key(hash) { Presence::Complete } else { Presence::Absent };
+        }
+        match (self.now.nodes.contains_key(hash), self.now.staging.get(hash)) {
+            (true, _) => Presence::Complete,
+            (false, Some(bytes)) => Presence::Staged(bytes.clone()),
+            (false, None) => Presence::Absent,
+        }
+    }
+
+    /// Writes a commit; what was missing in staging is an error.
+    pub(super) fn commit(&mut self, job: &Job, synced: bool) -> Result<(), String> {
+        let content = &mut self.now;
+        for (hash, rlp) in &job.commit.stage {
+            content.staging.insert(*hash, rlp.clone());
+        }
+        for complete in &job.commit.complete {
+            let hash = complete.key.hash;
+            let bytes = match &complete.bytes {
+                Some(bytes) => bytes.clone(),
+                None => content.staging.get(&hash).cloned().ok_or(format!("staging lacks {hash:?}"))?,
+            };
+            let family = if complete.key.kind == Kind::Code { &mut content.codes } else { &mut content.nodes };
+            family.insert(hash, bytes);
+            if complete.staged {
+                content.staging.remove(&hash);
+            }
+        }
+        content.checkpoint = job.marks.checkpoint.clone().or(content.checkpoint.take());
+        if let Some(record) = &job.marks.root {
+            content.roots.insert(record.root, record.clone());
+        }
+        self.written(synced);
+        Ok(())
+    }
+
+    pub(super) fn begin_root(&mut self, record: &RootRecord) {
+        self.now.roots.retain(|root, other| other.state == RootState::Complete || *root == record.root);
+        self.now.roots.entry(record.root).or_insert_with(|| record.clone());
+        self.written(true);
+    }
+
+    pub(super) fn clear_staging(&mut self) {
+        self.now.staging.clear();
+        self.written(true);
+    }
+
+    fn written(&mut self, synced: bool) {
+        if synced {
+            self.on_disk = self.now.clone();
+            self.since.clear();
+        } else {
+            self.since.push(self.now.clone());
+        }
+    }
+
+    /// Power is lost: of what was written since the last sync, the first so many writes are left.
+    pub(super) fn lose_power(&mut self, left: usize) {
+        self.now = match left.checked_sub(1).and_then(|last| self.since.get(last)) {
+            Some(content) => content.clone(),
+            None => self.on_disk.clone(),
+        };
+        self.written(true);
+    }
+
+    /// Writes since the last sync.
+    pub(super) fn unsynced(&self) -> usize {
+        self.since.len()
+    }
+}

@@ -1,0 +1,95 @@
+//! The states of a run: a few, each some changes after the one before.
+
+use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
+
+use primitive_types::{H256, U256};
+
+use super::rng::Rng;
+use crate::trie::scheduler_tests::source::{Body, Source, State};
+use crate::trie::scheduler_tests::states::{hashed, storage, tiny};
+use crate::trie::{Event, Key, Kind, NodeSource, Place, Walk};
+
+/// States that follow each other, as an independent implementation builds them.
+pub(super) struct World {
+    pub(super) states: Vec<Source>,
+    /// Nodes by their place, for peers that keep one state by path.
+    pub(super) by_place: Vec<HashMap<(Option<H256>, Vec<u8>), H256>>,
+    /// All of them together.
+    pub(super) bytes: HashMap<Key, Vec<u8>>,
+}
+
+impl World {
+    pub(super) fn new(rng: &mut Rng) -> Self {
+        let accounts = 1 + rng.below(60);
+        let mut state: State = (0..accounts).map(|number| (hashed(number), body(rng))).collect();
+        let mut states = vec![Source::new(state.clone())];
+        for _ in 0..rng.below(3) {
+            change(&mut state, rng);
+            states.push(Source::new(state.clone()));
+        }
+        let by_place = states.iter().map(places).collect();
+        let things = states.iter().flat_map(|source| &source.things);
+        let bytes = things.map(|(key, thing)| (*key, thing.bytes.clone())).collect();
+        Self { states, by_place, bytes }
+    }
+
+    /// The state with this root.
+    pub(super) fn state(&self, root: H256) -> usize {
+        self.states.iter().position(|state| state.root == root).unwrap()
+    }
+}
+
+fn body(rng: &mut Rng) -> Body {
+    let code = match rng.below(6) {
+        0 => vec![7; 1 + rng.index(5)],
+        1 => rng.next().to_be_bytes().repeat(1 + rng.index(4)),
+        _ => Vec::new(),
+    };
+    let storage = match rng.below(8) {
+        0 => storage(rng.below(4), 1 + rng.below(30)),
+        1 => storage(100 + rng.next() % 1_000_000, 1 + rng.below(40)),
+        2 => tiny(0..1 + rng.below(20)),
+        _ => BTreeMap::new(),
+    };
+    Body { nonce: rng.below(1_000), storage, code }
+}
+
+fn change(state: &mut State, rng: &mut Rng) {
+    let keys: Vec<H256> = state.keys().copied().collect();
+    for _ in 0..1 + rng.below(keys.len() as u64 / 3 + 1) {
+        match rng.below(10) {
+            0 => drop(state.insert(hashed(1_000 + rng.next() % 1_000_000), body(rng))),
+            1 if state.len() > 1 => drop(state.remove(rng.pick(&keys))),
+            _ => {
+                let Some(account) = state.get_mut(rng.pick(&keys)) else { continue };
+                account.nonce += 1;
+                if let Some(slot) = account.storage.keys().next().copied() {
+                    account.storage.insert(slot, U256::from(1 + rng.below(1_000)));
+                }
+            }
+        }
+    }
+}
+
+fn places(source: &Source) -> HashMap<(Option<H256>, Vec<u8>), H256> {
+    let walk = Walk::new(source, Place::root(None, source.root), |_| true);
+    let nodes = walk.filter_map(|event| match event {
+        Ok(Event::Node { place, .. }) => Some(((place.owner, place.path.iter().collect()), place.hash)),
+        _ => None,
+    });
+    nodes.collect()
+}
+
+impl NodeSource for Source {
+    type Error = Infallible;
+
+    fn node(&self, hash: &H256) -> Result<Option<Vec<u8>>, Infallible> {
+        let node = |kind| self.things.get(&Key { kind, hash: *hash });
+        Ok(node(Kind::AccountNode).or_else(|| node(Kind::StorageNode)).map(|thing| thing.bytes.clone()))
+    }
+
+    fn code(&self, hash: &H256) -> Result<Option<Vec<u8>>, Infallible> {
+        Ok(self.things.get(&Key { kind: Kind::Code, hash: *hash }).map(|thing| thing.bytes.clone()))
+    }
+}
