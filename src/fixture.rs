@@ -68,14 +68,14 @@ mod tests {
 
     use super::*;
     use crate::genesis::{StateSink, StateSummary};
-    use crate::trie::keccak256;
+    use crate::trie::{Level, keccak256};
 
     struct Discard;
 
     impl StateSink for Discard {
         type Error = Infallible;
 
-        fn node(&mut self, _: H256, _: &[u8]) -> Result<(), Infallible> {
+        fn node(&mut self, _: Level, _: H256, _: &[u8]) -> Result<(), Infallible> {
             Ok(())
         }
 

@@ -4,7 +4,7 @@ use primitive_types::H256;
 
 use crate::genesis::{Genesis, StateSink, StateSummary};
 use crate::store::{Block, Durability, Marks, RootRecord, RootState, Store, StoreError, Totals};
-use crate::trie::{BuilderError, Commit, Complete, Key, Kind, keccak256};
+use crate::trie::{BuilderError, Commit, Complete, Key, Kind, Level, keccak256};
 
 /// Rows written at a time; from some hundred on the cost of a row is flat.
 const BATCH: usize = 4_096;
@@ -41,9 +41,9 @@ struct Sink<'a> {
 }
 
 impl Sink<'_> {
-    fn add(&mut self, kind: Kind, hash: H256, bytes: &[u8]) -> Result<(), StoreError> {
+    fn add(&mut self, kind: Kind, level: Level, hash: H256, bytes: &[u8]) -> Result<(), StoreError> {
         let key = Key { kind, hash };
-        self.commit.complete.push(Complete { key, bytes: Some(bytes.to_vec()), staged: false });
+        self.commit.complete.push(Complete { key, level, bytes: Some(bytes.to_vec()), staged: false });
         if self.commit.complete.len() < BATCH {
             return Ok(());
         }
@@ -55,12 +55,12 @@ impl Sink<'_> {
 impl StateSink for Sink<'_> {
     type Error = StoreError;
 
-    fn node(&mut self, hash: H256, rlp: &[u8]) -> Result<(), StoreError> {
-        // Both kinds of nodes live in one family.
-        self.add(Kind::AccountNode, hash, rlp)
+    fn node(&mut self, level: Level, hash: H256, rlp: &[u8]) -> Result<(), StoreError> {
+        // Both kinds of nodes live in one family; the level tells them apart.
+        self.add(Kind::AccountNode, level, hash, rlp)
     }
 
     fn code(&mut self, hash: H256, bytes: &[u8]) -> Result<(), StoreError> {
-        self.add(Kind::Code, hash, bytes)
+        self.add(Kind::Code, Level::CODE, hash, bytes)
     }
 }

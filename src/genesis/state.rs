@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use primitive_types::H256;
 
 use super::{Genesis, GenesisAccount};
-use crate::trie::{Account, BuilderError, EMPTY_CODE_HASH, TrieBuilder, keccak256};
+use crate::trie::{Account, BuilderError, EMPTY_CODE_HASH, Kind, Level, TrieBuilder, keccak256};
 
 /// Takes the parts of a state as they are made, each after everything it refers to.
 ///
@@ -15,11 +15,11 @@ pub trait StateSink {
     /// Why the sink could not take a part.
     type Error;
 
-    /// Takes a trie node: the keccak of its RLP, and the RLP.
+    /// Takes a trie node: at which depth of which trie it is, the keccak of its RLP, and the RLP.
     ///
     /// # Errors
     /// Whatever keeps the sink from taking it; the build stops.
-    fn node(&mut self, hash: H256, rlp: &[u8]) -> Result<(), Self::Error>;
+    fn node(&mut self, level: Level, hash: H256, rlp: &[u8]) -> Result<(), Self::Error>;
 
     /// Takes a contract's code and its keccak.
     ///
@@ -54,7 +54,9 @@ impl Genesis {
     pub fn build<S: StateSink>(&self, sink: &mut S) -> Result<StateSummary, BuilderError<S::Error>> {
         let counter = RefCell::new(Counter::new(sink));
         let mut slots = 0;
-        let mut trie = TrieBuilder::new(|hash, rlp: &[u8]| counter.borrow_mut().node(hash, rlp));
+        let mut trie = TrieBuilder::new(|path, hash, rlp: &[u8]| {
+            counter.borrow_mut().node(Level::new(Kind::AccountNode, &path), hash, rlp)
+        });
         for (key, account) in &self.alloc {
             let entry = Account {
                 nonce: account.nonce,
@@ -89,9 +91,9 @@ impl<'a, S: StateSink> Counter<'a, S> {
         Self { sink, nodes: HashSet::new(), codes: HashSet::new() }
     }
 
-    fn node(&mut self, hash: H256, rlp: &[u8]) -> Result<(), S::Error> {
+    fn node(&mut self, level: Level, hash: H256, rlp: &[u8]) -> Result<(), S::Error> {
         self.nodes.insert(hash);
-        self.sink.node(hash, rlp)
+        self.sink.node(level, hash, rlp)
     }
 
     fn code(&mut self, hash: H256, bytes: &[u8]) -> Result<(), S::Error> {
@@ -104,7 +106,9 @@ fn build_storage<S: StateSink>(
     account: &GenesisAccount,
     counter: &RefCell<Counter<'_, S>>,
 ) -> Result<H256, BuilderError<S::Error>> {
-    let mut trie = TrieBuilder::new(|hash, rlp: &[u8]| counter.borrow_mut().node(hash, rlp));
+    let mut trie = TrieBuilder::new(|path, hash, rlp: &[u8]| {
+        counter.borrow_mut().node(Level::new(Kind::StorageNode, &path), hash, rlp)
+    });
     for (key, value) in &account.storage {
         trie.add(*key, &rlp::encode(value))?;
     }

@@ -5,7 +5,7 @@ use std::fs;
 use primitive_types::H256;
 
 use super::*;
-use crate::trie::{EMPTY_ROOT, Leaf, Nibbles, TrieKind, decode};
+use crate::trie::{EMPTY_ROOT, Leaf, Level, Nibbles, TrieKind, decode};
 
 const SEPOLIA: &[u8] = include_bytes!("../../fixtures/sepolia.json.zst");
 const HOLESKY: &[u8] = include_bytes!("../../fixtures/holesky.json.zst");
@@ -34,7 +34,7 @@ struct Kept {
 impl StateSink for Kept {
     type Error = Infallible;
 
-    fn node(&mut self, hash: H256, rlp: &[u8]) -> Result<(), Infallible> {
+    fn node(&mut self, _: Level, hash: H256, rlp: &[u8]) -> Result<(), Infallible> {
         self.turn += 1;
         self.nodes.entry(hash).or_insert((self.turn, rlp.to_vec()));
         Ok(())
@@ -212,7 +212,7 @@ fn the_error_of_the_sink_ends_the_build() {
     struct Full;
     impl StateSink for Full {
         type Error = &'static str;
-        fn node(&mut self, _: H256, _: &[u8]) -> Result<(), &'static str> {
+        fn node(&mut self, _: Level, _: H256, _: &[u8]) -> Result<(), &'static str> {
             Err("full")
         }
         fn code(&mut self, _: H256, _: &[u8]) -> Result<(), &'static str> {

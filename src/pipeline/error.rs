@@ -2,7 +2,7 @@
 
 use crate::peers::Unavailable;
 use crate::store::StoreError;
-use crate::trie::{Item, Kind, NodeError, ScheduleError};
+use crate::trie::{Item, Kind, ScheduleError};
 use primitive_types::H256;
 
 /// Why a sync ends without a complete state. Whatever it is, all that was committed stays and the next run resumes.
@@ -56,7 +56,7 @@ pub enum SyncError {
 }
 
 impl SyncError {
-    pub(super) fn malformed(root: H256, item: &Item, rule: &NodeError) -> Self {
+    pub(super) fn malformed(root: H256, item: &Item, rule: &impl std::fmt::Display) -> Self {
         Self::Malformed { root, what: format!("{item}: {rule}") }
     }
 

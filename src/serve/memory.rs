@@ -8,7 +8,7 @@ use primitive_types::H256;
 
 use super::{KnownBlock, Source, SourceError};
 use crate::genesis::{Genesis, StateSink, StateSummary};
-use crate::trie::{BuilderError, keccak256};
+use crate::trie::{BuilderError, Level, keccak256};
 
 /// One state or several in memory, as a [`Source`]. What they share is held once.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +67,7 @@ impl MemoryState {
 impl StateSink for MemoryState {
     type Error = Infallible;
 
-    fn node(&mut self, hash: H256, rlp: &[u8]) -> Result<(), Infallible> {
+    fn node(&mut self, _: Level, hash: H256, rlp: &[u8]) -> Result<(), Infallible> {
         self.nodes.entry(hash).or_insert_with(|| rlp.to_vec());
         Ok(())
     }

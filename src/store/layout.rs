@@ -2,10 +2,12 @@
 
 use primitive_types::H256;
 
-/// The format this program writes and the only one it reads; a change of meaning of any key or value raises it.
-pub const FORMAT_VERSION: u32 = 1;
+use crate::trie::Level;
 
-/// hash → RLP of a node whose whole subtree is present.
+/// The format this program writes and the only one it reads; a change of meaning of any key or value raises it.
+pub const FORMAT_VERSION: u32 = 2;
+
+/// hash → level and RLP of a node whose whole subtree is present.
 pub(super) const NODES: &str = "nodes";
 /// hash → code.
 pub(super) const CODES: &str = "codes";
@@ -27,4 +29,17 @@ pub(super) const PREFIX_ROOT: &[u8] = b"root/";
 
 pub(super) fn root_key(root: &H256) -> Vec<u8> {
     [PREFIX_ROOT, root.as_bytes()].concat()
+}
+
+/// The value of a row of [`NODES`], made in `row`: the level's byte, then the RLP.
+pub(super) fn node_row<'a>(row: &'a mut Vec<u8>, level: Level, rlp: &[u8]) -> &'a [u8] {
+    row.clear();
+    row.push(level.byte());
+    row.extend_from_slice(rlp);
+    row
+}
+
+/// The parts of a row of [`NODES`]. One without any byte is no node's; that shows in its hash.
+pub(super) fn node(row: &[u8]) -> (Level, &[u8]) {
+    row.split_first().map_or((Level::CODE, &[]), |(level, rlp)| (Level::from_byte(*level), rlp))
 }

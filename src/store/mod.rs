@@ -4,6 +4,7 @@
 //! the batch that holds its whole subtree, with its storage tries and codes. What is downloaded but not complete is in
 //! `staging`. [`Store::commit`] is the only way in, and one call of it is one atomic batch.
 
+mod directory;
 mod error;
 mod layout;
 mod options;

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use primitive_types::H256;
 use rocksdb::{ColumnFamily, DB, DBPinnableSlice, IteratorMode, WriteBatch, WriteOptions};
 
+use super::directory::{check_families, is_database, is_lock};
 use super::layout::{
-    CODES, FORMAT_VERSION, KEY_CHAIN_ID, KEY_CHECKPOINT, KEY_FORMAT, KEY_GENESIS, META, NODES, PREFIX_ROOT, STAGING,
-    root_key,
+    self, CODES, FORMAT_VERSION, KEY_CHAIN_ID, KEY_CHECKPOINT, KEY_FORMAT, KEY_GENESIS, META, NODES, PREFIX_ROOT,
+    STAGING, root_key,
 };
 use super::{Checkpoint, RootRecord, RootState, StoreError, options};
-use crate::trie::{Commit, EMPTY_ROOT, Key, Kind, NodeSource};
+use crate::trie::{Commit, EMPTY_ROOT, Key, Kind, Level, NodeSource, StoredNode, is_branch};
 
 /// A state store in one directory.
 #[derive(Debug)]
@@ -52,7 +53,12 @@ pub struct Marks {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Presence {
     /// It is there, with everything below it.
-    Complete,
+    Complete {
+        /// The level it is stored with; all codes have the same.
+        level: Level,
+        /// Whether it is a branch.
+        is_branch: bool,
+    },
     /// Its bytes were downloaded; something below it may be missing.
     Staged(Vec<u8>),
     /// Nothing.
@@ -132,8 +138,13 @@ impl Store {
     /// When the database fails.
     pub fn presence(&self, keys: &[Key]) -> Result<Vec<Presence>, StoreError> {
         let mut answers: Vec<Presence> = keys.iter().map(|_| Presence::Absent).collect();
-        self.look_up(CODES, keys, &mut answers, |key| key.kind == Kind::Code, |_| Presence::Complete)?;
-        self.look_up(NODES, keys, &mut answers, |key| key.kind != Kind::Code, |_| Presence::Complete)?;
+        let code = |_: &[u8]| Presence::Complete { level: Level::CODE, is_branch: false };
+        self.look_up(CODES, keys, &mut answers, |key| key.kind == Kind::Code, code)?;
+        let node = |row: &[u8]| {
+            let (level, rlp) = layout::node(row);
+            Presence::Complete { level, is_branch: is_branch(rlp) }
+        };
+        self.look_up(NODES, keys, &mut answers, |key| key.kind != Kind::Code, node)?;
         let staged = |bytes: &[u8]| Presence::Staged(bytes.to_vec());
         self.look_up(STAGING, keys, &mut answers, |key| key.kind != Kind::Code, staged)?;
         Ok(answers)
@@ -179,13 +190,13 @@ impl Store {
         for (hash, rlp) in &commit.stage {
             batch.put_cf(staging, hash, rlp);
         }
-        let mut from_staging = Vec::new();
+        let (mut from_staging, mut row) = (Vec::new(), Vec::new());
         for complete in &commit.complete {
             let hash = complete.key.hash;
-            let family = if complete.key.kind == Kind::Code { codes } else { nodes };
             match &complete.bytes {
-                Some(bytes) => batch.put_cf(family, hash, bytes),
-                None => from_staging.push(hash),
+                Some(code) if complete.key.kind == Kind::Code => batch.put_cf(codes, hash, code),
+                Some(rlp) => batch.put_cf(nodes, hash, layout::node_row(&mut row, complete.level, rlp)),
+                None => from_staging.push((hash, complete.level)),
             }
             if complete.staged {
                 batch.delete_cf(staging, hash);
@@ -201,15 +212,15 @@ impl Store {
         self.write(batch, durability)
     }
 
-    fn move_from_staging(&self, hashes: &mut [H256], batch: &mut WriteBatch) -> Result<(), StoreError> {
-        hashes.sort_unstable();
-        let references: Vec<&H256> = hashes.iter().collect();
-        let nodes = self.family(NODES)?;
-        for (hash, value) in hashes.iter().zip(self.values(STAGING, &references)?) {
-            let Some(value) = value else {
+    fn move_from_staging(&self, nodes: &mut [(H256, Level)], batch: &mut WriteBatch) -> Result<(), StoreError> {
+        nodes.sort_unstable();
+        let hashes: Vec<&H256> = nodes.iter().map(|(hash, _)| hash).collect();
+        let (family, mut row) = (self.family(NODES)?, Vec::new());
+        for ((hash, level), rlp) in nodes.iter().zip(self.values(STAGING, &hashes)?) {
+            let Some(rlp) = rlp else {
                 return Err(StoreError::Corrupt { what: format!("staging lacks node {hash:?}") });
             };
-            batch.put_cf(nodes, hash, value);
+            batch.put_cf(family, hash, layout::node_row(&mut row, *level, &rlp));
         }
         Ok(())
     }
@@ -254,7 +265,15 @@ impl Store {
         if *hash == EMPTY_ROOT {
             return Ok(Some(vec![rlp::NULL_RLP[0]]));
         }
-        Ok(self.db.get_cf(self.family(NODES)?, hash)?)
+        Ok(self.stored_node(hash)?.map(|node| node.rlp))
+    }
+
+    fn stored_node(&self, hash: &H256) -> Result<Option<StoredNode>, StoreError> {
+        let row = self.db.get_pinned_cf(self.family(NODES)?, hash)?;
+        Ok(row.map(|row| {
+            let (level, rlp) = layout::node(&row);
+            StoredNode { level: Some(level), rlp: rlp.to_vec() }
+        }))
     }
 
     /// A code's bytes.
@@ -385,63 +404,13 @@ impl Store {
 impl NodeSource for Store {
     type Error = StoreError;
 
-    fn node(&self, hash: &H256) -> Result<Option<Vec<u8>>, StoreError> {
-        Self::node(self, hash)
+    fn node(&self, hash: &H256) -> Result<Option<StoredNode>, StoreError> {
+        self.stored_node(hash)
     }
 
     fn code(&self, hash: &H256) -> Result<Option<Vec<u8>>, StoreError> {
         Self::code(self, hash)
     }
-}
-
-/// Whether `dir` holds a `RocksDB` database; a directory with other things in it is refused.
-fn is_database(dir: &Path) -> Result<bool, StoreError> {
-    if dir.join("CURRENT").exists() {
-        return Ok(true);
-    }
-    let entries = match std::fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        Err(source) => return Err(StoreError::Io { path: dir.into(), source }),
-    };
-    // What RocksDB leaves when it is killed before a new database has its CURRENT file.
-    let leftover = |name: &str| {
-        ["LOCK", "LOG", "IDENTITY", "lost+found"].contains(&name)
-            || ["MANIFEST-", "OPTIONS-", "LOG.old", "0"].iter().any(|prefix| name.starts_with(prefix))
-    };
-    for entry in entries {
-        let entry = entry.map_err(|source| StoreError::Io { path: dir.into(), source })?;
-        if !leftover(&entry.file_name().to_string_lossy()) {
-            return Err(StoreError::NotAStore { dir: dir.into() });
-        }
-    }
-    Ok(false)
-}
-
-fn check_families(dir: &Path) -> Result<(), StoreError> {
-    let other = |found| StoreError::OtherFormat { dir: dir.into(), found };
-    // A database of another engine has a CURRENT file too (LevelDB, Pebble), and cannot be listed.
-    let families =
-        DB::list_cf(&options::database(), dir).map_err(|error| other(format!("another layout ({error})")))?;
-    let known = [rocksdb::DEFAULT_COLUMN_FAMILY_NAME, NODES, CODES, STAGING, META];
-    if let Some(family) = families.iter().find(|family| !known.contains(&family.as_str())) {
-        return Err(other(format!("a family \"{family}\" of another program")));
-    }
-    if families.iter().any(|family| family == META) {
-        return Ok(());
-    }
-    // Another program's database, or one of ours whose creation was interrupted: that one is empty.
-    let db = DB::open_for_read_only(&options::database(), dir, false);
-    let db = db.map_err(|error| other(format!("another layout ({error})")))?;
-    match db.iterator(IteratorMode::Start).next() {
-        Some(_) => Err(other("no families of this program".into())),
-        None => Ok(()),
-    }
-}
-
-/// `RocksDB` reports a held lock as an I/O error that names the lock file.
-fn is_lock(error: &rocksdb::Error) -> bool {
-    error.kind() == rocksdb::ErrorKind::IOError && error.as_ref().contains("/LOCK")
 }
 
 fn json<T: serde::Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::{
     Access, Block, Checkpoint, Durability, FORMAT_VERSION, Marks, Presence, RootRecord, RootState, Store, StoreError,
 };
-use crate::trie::{Commit, Complete, Counts, Key, Kind};
+use crate::trie::{Commit, Complete, Counts, Key, Kind, Level};
 
 fn new_store() -> (TempDir, Store) {
     let dir = TempDir::new().unwrap();
@@ -29,8 +29,14 @@ fn code(byte: u8) -> Key {
 }
 
 fn complete(key: Key, bytes: Option<&[u8]>, staged: bool) -> Complete {
-    Complete { key, bytes: bytes.map(<[u8]>::to_vec), staged }
+    let level = if key.kind == Kind::Code { Level::CODE } else { LEVEL };
+    Complete { key, level, bytes: bytes.map(<[u8]>::to_vec), staged }
 }
+
+/// The level that all nodes here have.
+const LEVEL: Level = Level::ROOT;
+const NODE: Presence = Presence::Complete { level: LEVEL, is_branch: false };
+const CODE: Presence = Presence::Complete { level: Level::CODE, is_branch: false };
 
 fn commit(complete: Vec<Complete>, stage: Vec<(H256, Vec<u8>)>) -> Commit {
     Commit { complete, stage, ..Commit::default() }
@@ -57,7 +63,7 @@ fn what_is_committed_is_present_and_nothing_else() {
         &commit(vec![complete(node(1), Some(b"one"), false), complete(code(2), Some(b"two"), false)], vec![]),
     );
     let keys = [node(3), code(2), node(1), code(1), node(2)];
-    let expected = [Presence::Absent, Presence::Complete, Presence::Complete, Presence::Absent, Presence::Absent];
+    let expected = [Presence::Absent, CODE, NODE, Presence::Absent, Presence::Absent];
     assert_eq!(store.presence(&keys).unwrap(), expected);
     assert_eq!(store.node(&hash(1)).unwrap().as_deref(), Some(b"one".as_slice()));
     assert_eq!(store.code(&hash(2)).unwrap().as_deref(), Some(b"two".as_slice()));
@@ -71,7 +77,7 @@ fn a_staged_node_is_found_as_staged_until_it_is_complete() {
     assert_eq!(store.node(&hash(1)).unwrap(), None, "a staged node is not part of any state");
     assert_eq!(store.staged_nodes().unwrap(), 1);
     write(&store, &commit(vec![complete(node(1), None, true)], vec![]));
-    assert_eq!(store.presence(&[node(1)]).unwrap(), [Presence::Complete]);
+    assert_eq!(store.presence(&[node(1)]).unwrap(), [NODE]);
     assert_eq!(store.node(&hash(1)).unwrap().as_deref(), Some(b"one".as_slice()));
     assert_eq!(store.staged_nodes().unwrap(), 0);
 }
@@ -89,7 +95,7 @@ fn a_node_that_staging_should_hold_and_does_not_is_corruption_and_writes_nothing
 fn code_that_equals_a_node_is_told_from_it() {
     let (_dir, store) = new_store();
     write(&store, &commit(vec![complete(code(1), Some(b"same"), false)], vec![]));
-    assert_eq!(store.presence(&[node(1), code(1)]).unwrap(), [Presence::Absent, Presence::Complete]);
+    assert_eq!(store.presence(&[node(1), code(1)]).unwrap(), [Presence::Absent, CODE]);
 }
 
 #[test]
@@ -106,7 +112,7 @@ fn data_checkpoint_and_record_outlive_the_process_together() {
     let store = Store::open(dir.path(), Access::Write).unwrap();
     assert_eq!(store.checkpoint().unwrap(), Some(checkpoint));
     assert_eq!(store.roots().unwrap(), [record]);
-    assert_eq!(store.presence(&[node(9)]).unwrap(), [Presence::Complete]);
+    assert_eq!(store.presence(&[node(9)]).unwrap(), [NODE]);
 }
 
 #[test]
@@ -161,7 +167,7 @@ fn one_process_writes_while_others_may_read() {
         assert!(matches!(Store::open(dir.path(), access), Err(StoreError::Locked { .. })), "{access:?}");
     }
     let reader = Store::open(dir.path(), Access::Read).unwrap();
-    assert_eq!(reader.presence(&[node(1)]).unwrap(), [Presence::Complete]);
+    assert_eq!(reader.presence(&[node(1)]).unwrap(), [NODE]);
 }
 
 #[test]
@@ -216,7 +222,7 @@ fn a_store_of_a_later_format_is_refused() {
     db.put_cf(meta, b"format", (FORMAT_VERSION + 1).to_be_bytes()).unwrap();
     drop(db);
     let opened = Store::open(dir.path(), Access::Write);
-    assert!(matches!(&opened, Err(StoreError::OtherFormat { found, .. }) if found == "format 2"), "{opened:?}");
+    assert!(matches!(&opened, Err(StoreError::OtherFormat { found, .. }) if found == "format 3"), "{opened:?}");
 }
 
 #[test]
@@ -265,4 +271,32 @@ fn the_records_have_a_fixed_form_on_disk() {
             "totals": null,
         })
     );
+}
+
+#[test]
+fn a_node_is_stored_with_its_level_and_read_without() {
+    let (dir, store) = new_store();
+    let at = |key, bytes, staged, level| Complete { level: Level::from_byte(level), ..complete(key, bytes, staged) };
+    write(&store, &commit(vec![at(node(1), Some(b"one"), false, 3)], vec![(hash(2), b"two".to_vec())]));
+    write(&store, &commit(vec![at(node(2), None, true, 129)], vec![]));
+    let level = |level| Presence::Complete { level: Level::from_byte(level), is_branch: false };
+    assert_eq!(store.presence(&[node(1), node(2)]).unwrap(), [level(3), level(129)]);
+    assert_eq!(store.node(&hash(2)).unwrap().as_deref(), Some(b"two".as_slice()));
+    drop(store);
+    let options = rocksdb::Options::default();
+    let db = rocksdb::DB::open_cf(&options, dir.path(), ["nodes", "codes", "staging", "meta"]).unwrap();
+    let row = |byte| db.get_cf(db.cf_handle("nodes").unwrap(), hash(byte)).unwrap().unwrap();
+    assert_eq!([row(1), row(2)], [b"\x03one", b"\x81two"]);
+}
+
+#[test]
+fn a_store_of_format_1_is_refused() {
+    let (dir, store) = new_store();
+    drop(store);
+    let options = rocksdb::Options::default();
+    let db = rocksdb::DB::open_cf(&options, dir.path(), ["nodes", "codes", "staging", "meta"]).unwrap();
+    db.put_cf(db.cf_handle("meta").unwrap(), b"format", 1_u32.to_be_bytes()).unwrap();
+    drop(db);
+    let opened = Store::open(dir.path(), Access::Write);
+    assert!(matches!(&opened, Err(StoreError::OtherFormat { found, .. }) if found == "format 1"), "{opened:?}");
 }

@@ -11,7 +11,7 @@ use super::nibbles::Nibbles;
 /// to a sink.
 ///
 /// Only the branches on the path of the last leaf are open, at most 64. The sink gets a node's
-/// hash and bytes once the node can no longer change: children before parents, the root last.
+/// path, hash and bytes once the node can no longer change: children before parents, the root last.
 /// Nodes embedded in their parent are not handed over, the root always is.
 #[derive(Debug)]
 pub struct TrieBuilder<S> {
@@ -46,7 +46,7 @@ pub enum BuilderError<E> {
 
 impl<S, E> TrieBuilder<S>
 where
-    S: FnMut(H256, &[u8]) -> Result<(), E>,
+    S: FnMut(Nibbles, H256, &[u8]) -> Result<(), E>,
 {
     /// A builder of an empty trie.
     pub fn new(sink: S) -> Self {
@@ -91,9 +91,10 @@ where
     /// and the result is the root.
     fn settle(&mut self, path: Nibbles, value: &[u8], fork: Option<usize>) -> Result<Option<H256>, BuilderError<E>> {
         let mut parent = self.parent(fork);
-        let mut node = encode::leaf(&path.suffix(below(parent)), value);
+        let mut at = path.prefix(below(parent));
+        let mut node = encode::leaf(&path.suffix(at.len()), value);
         while let Some(depth) = parent {
-            let reference = self.reference(node)?;
+            let reference = self.reference(at, node)?;
             let open = self.open.pop_if(|branch| branch.depth == depth);
             let mut branch = open.unwrap_or_else(|| OpenBranch::new(depth));
             branch.set(&path, reference);
@@ -101,14 +102,15 @@ where
                 self.open.push(branch);
                 return Ok(None);
             }
-            node = encode::branch(&branch.children);
+            (at, node) = (path.prefix(depth), encode::branch(&branch.children));
             parent = self.parent(fork);
-            let skipped = path.prefix(depth).suffix(below(parent));
+            let skipped = at.suffix(below(parent));
             if !skipped.is_empty() {
-                node = encode::extension(&skipped, &self.reference(node)?);
+                node = encode::extension(&skipped, &self.reference(at, node)?);
+                at = path.prefix(below(parent));
             }
         }
-        self.store(&node).map(Some)
+        self.store(at, &node).map(Some)
     }
 
     /// Depth of the branch a node just closed hangs from: the innermost open one, or the one the
@@ -117,16 +119,16 @@ where
         self.open.last().map(|branch| branch.depth).max(fork)
     }
 
-    fn reference(&mut self, node: Vec<u8>) -> Result<Reference, BuilderError<E>> {
+    fn reference(&mut self, at: Nibbles, node: Vec<u8>) -> Result<Reference, BuilderError<E>> {
         if Reference::is_inline(node.len()) {
             return Ok(Reference::Inline(node));
         }
-        self.store(&node).map(Reference::Hash)
+        self.store(at, &node).map(Reference::Hash)
     }
 
-    fn store(&mut self, node: &[u8]) -> Result<H256, BuilderError<E>> {
+    fn store(&mut self, at: Nibbles, node: &[u8]) -> Result<H256, BuilderError<E>> {
         let hash = keccak256(node);
-        (self.sink)(hash, node).map_err(BuilderError::Sink)?;
+        (self.sink)(at, hash, node).map_err(BuilderError::Sink)?;
         Ok(hash)
     }
 }
@@ -170,7 +172,7 @@ mod tests {
     /// Feeds the leaves to a builder; its result and the hashes the sink got.
     fn build(leaves: &[(H256, &[u8])]) -> (Result<H256, BuilderError<Infallible>>, Vec<H256>) {
         let mut stored = Vec::new();
-        let mut builder = TrieBuilder::new(|hash, rlp: &[u8]| {
+        let mut builder = TrieBuilder::new(|_, hash, rlp: &[u8]| {
             assert_eq!(hash, keccak256(rlp));
             stored.push(hash);
             Ok(())
@@ -223,7 +225,7 @@ mod tests {
         #[derive(Debug, PartialEq, Error)]
         #[error("disk full")]
         struct Full;
-        let mut builder = TrieBuilder::new(|_, _: &[u8]| Err(Full));
+        let mut builder = TrieBuilder::new(|_, _, _: &[u8]| Err(Full));
         builder.add(key(1), &[5; 32]).unwrap();
         assert_eq!(builder.add(key(2), &[5; 32]), Err(BuilderError::Sink(Full)));
     }

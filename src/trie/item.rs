@@ -2,7 +2,7 @@
 
 use primitive_types::H256;
 
-use super::{Nibbles, TrieKind};
+use super::{Level, Nibbles, TrieKind};
 
 /// What a hash stands for. Code bytes may equal a node's RLP, so the kind is part of the identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,13 +71,7 @@ pub struct Item {
     pub after_extension: bool,
 }
 
-/// Levels of the account trie: paths of 0 to 64 nibbles.
-const ACCOUNT_LEVELS: usize = Nibbles::MAX_LEN + 1;
-
 impl Item {
-    /// How many levels there are: account levels, storage levels below them, codes below all.
-    pub const LEVELS: usize = 2 * ACCOUNT_LEVELS + 1;
-
     /// The root node of the account trie.
     #[must_use]
     pub fn root(hash: H256) -> Self {
@@ -89,14 +83,10 @@ impl Item {
         }
     }
 
-    /// The level of its queue; the deepest level is fetched first, which bounds the memory of the walk.
+    /// At which depth of which trie it is.
     #[must_use]
-    pub fn level(&self) -> usize {
-        match self.key.kind {
-            Kind::AccountNode => self.path.len(),
-            Kind::StorageNode => ACCOUNT_LEVELS + self.path.len(),
-            Kind::Code => Self::LEVELS - 1,
-        }
+    pub fn level(&self) -> Level {
+        Level::new(self.key.kind, &self.path)
     }
 }
 

@@ -11,6 +11,7 @@ mod encode;
 mod error;
 mod item;
 mod keccak;
+mod level;
 mod nibbles;
 mod node;
 mod rlp_reader;
@@ -23,11 +24,12 @@ pub use builder::{BuilderError, TrieBuilder};
 pub use error::{AccountError, NodeError, RlpError};
 pub use item::{Item, Key, Kind, Kinds};
 pub use keccak::{EMPTY_CODE_HASH, EMPTY_ROOT, keccak256};
+pub use level::Level;
 pub use nibbles::Nibbles;
-pub use node::{Child, Leaf, Links, TrieKind, decode};
+pub use node::{Child, Leaf, Links, TrieKind, decode, is_branch};
 pub use scheduler::{Commit, Complete, Counts, Done, Processed, ScheduleError, Scheduler};
 pub use verified::{Origin, Reject, Verified};
-pub use walk::{Event, Fault, NodeSource, Place, Target, Walk};
+pub use walk::{Event, Fault, NodeSource, Place, StoredNode, Target, Walk};
 
 #[cfg(test)]
 pub(crate) use scheduler::tests as scheduler_tests;

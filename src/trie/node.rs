@@ -102,6 +102,12 @@ pub fn decode(kind: TrieKind, path: &Nibbles, after_extension: bool, rlp: &[u8])
     Ok(decoder.links)
 }
 
+/// Whether a node that decodes is a branch, not a leaf or an extension.
+#[must_use]
+pub fn is_branch(rlp: &[u8]) -> bool {
+    single_list(rlp).and_then(items::<0>).is_ok_and(|(_, got)| got == BRANCH_ITEMS)
+}
+
 /// The children of a branch that has only hashes, as nearly all branches do, in one pass over its
 /// payload. `None` for any other node, valid or not.
 fn hash_branch(path: &Nibbles, payload: &[u8]) -> Option<Vec<Child>> {

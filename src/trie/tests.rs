@@ -67,7 +67,7 @@ fn tries() -> impl Strategy<Value = (TrieKind, Leaves)> {
 
 fn build(leaves: &Leaves) -> (H256, Nodes) {
     let mut nodes = Nodes::new();
-    let mut builder = TrieBuilder::new(|hash, rlp: &[u8]| {
+    let mut builder = TrieBuilder::new(|_, hash, rlp: &[u8]| {
         nodes.insert(hash, rlp.to_vec());
         Ok::<_, Infallible>(())
     });

@@ -4,7 +4,9 @@ use primitive_types::H256;
 use thiserror::Error;
 
 use super::error::NodeError;
+use super::item::Kind;
 use super::keccak::{EMPTY_ROOT, keccak256};
+use super::level::Level;
 use super::nibbles::Nibbles;
 use super::node::{Child, Leaf, Links, TrieKind, decode};
 
@@ -13,17 +15,32 @@ pub trait NodeSource {
     /// What a failed read returns.
     type Error;
 
-    /// The bytes stored as the node named `hash`, if any.
+    /// What is stored as the node named `hash`, if anything.
     ///
     /// # Errors
     /// When the source cannot tell.
-    fn node(&self, hash: &H256) -> Result<Option<Vec<u8>>, Self::Error>;
+    fn node(&self, hash: &H256) -> Result<Option<StoredNode>, Self::Error>;
 
     /// The bytes stored as the code named `hash`, if any.
     ///
     /// # Errors
     /// When the source cannot tell.
     fn code(&self, hash: &H256) -> Result<Option<Vec<u8>>, Self::Error>;
+}
+
+/// What a source has under a node's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredNode {
+    /// The level stored with it, where the source keeps one.
+    pub level: Option<Level>,
+    /// Its bytes.
+    pub rlp: Vec<u8>,
+}
+
+impl From<Vec<u8>> for StoredNode {
+    fn from(rlp: Vec<u8>) -> Self {
+        Self { level: None, rlp }
+    }
 }
 
 /// A node's name and its place in the state.
@@ -50,6 +67,13 @@ impl Place {
     #[must_use]
     pub fn kind(&self) -> TrieKind {
         if self.owner.is_some() { TrieKind::Storage } else { TrieKind::Account }
+    }
+
+    /// At which depth of which trie it is.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        let kind = if self.owner.is_some() { Kind::StorageNode } else { Kind::AccountNode };
+        Level::new(kind, &self.path)
     }
 
     /// Whether it is the root of its trie.
@@ -133,6 +157,12 @@ pub enum Fault {
     /// They are, but are no node, or none that belongs at this place.
     #[error("{0}")]
     Node(#[from] NodeError),
+    /// They are, and are stored as a node at another place.
+    #[error("stored as {stored}")]
+    Level {
+        /// Where they are said to be.
+        stored: Level,
+    },
 }
 
 /// Visits every node and code below a target, depth first, in path order: a node, what is below
@@ -162,10 +192,10 @@ impl<'a, S: NodeSource, F: FnMut(&Target) -> bool> Walk<'a, S, F> {
 
     fn visit(&mut self, target: Target) -> Result<Event, S::Error> {
         let found = match &target {
-            Target::Node(place) => self.source.node(&place.hash)?,
-            Target::Code { hash, .. } => self.source.code(hash)?,
+            Target::Node(place) => self.source.node(&place.hash)?.map(|node| (node.rlp, node.level)),
+            Target::Code { hash, .. } => self.source.code(hash)?.map(|code| (code, None)),
         };
-        let Some(bytes) = found else {
+        let Some((bytes, stored)) = found else {
             return Ok(Event::Missing(target));
         };
         let got = keccak256(&bytes);
@@ -176,6 +206,9 @@ impl<'a, S: NodeSource, F: FnMut(&Target) -> bool> Walk<'a, S, F> {
             Target::Node(place) => place,
             Target::Code { owner, hash } => return Ok(Event::Code { owner, hash, bytes }),
         };
+        if let Some(stored) = stored.filter(|stored| *stored != place.level()) {
+            return Ok(Event::Corrupt { target, fault: Fault::Level { stored } });
+        }
         Ok(match decode(place.kind(), &place.path, place.after_extension, &bytes) {
             Ok(links) => {
                 self.push(&place, &links);

@@ -12,8 +12,8 @@ use statesync::serve::MemoryState;
 use tempfile::TempDir;
 
 use crate::support::{
-    CODES, DeadPort, NODES, Output, Peer, SMALL, Seed, fixture, in_memory, open, options, replace, rows, state,
-    statesync, statesync_in, sync,
+    CODES, DeadPort, NODES, Output, Peer, SMALL, Seed, fixture, in_memory, open, options, raw_rows, replace, rows,
+    state, statesync, statesync_in, sync,
 };
 
 const ROOT: &str = "0x0707070707070707070707070707070707070707070707070707070707070707";
@@ -279,7 +279,8 @@ fn verify_finds_what_is_missing_and_what_is_corrupt_and_exits_with_4() {
     let verify = || statesync(["verify", "--datadir", path(&dir), "--json"]);
     let leaf = leaf_of(&memory, summary.root);
     let code = *memory.codes().keys().min().unwrap();
-    let mut altered = memory.nodes()[&leaf].clone();
+    let whole = [NODES, CODES].map(|family| raw_rows(dir.path(), family));
+    let mut altered = whole[0][&leaf].clone();
     *altered.last_mut().unwrap() ^= 1;
 
     let cases = [
@@ -297,8 +298,7 @@ fn verify_finds_what_is_missing_and_what_is_corrupt_and_exits_with_4() {
         assert_eq!((found["missing"].as_u64(), found["corrupt"].as_u64()), (Some(missing), Some(corrupt)), "{found}");
         assert_eq!(found["faults"].as_array().unwrap().len(), 1);
         assert_eq!(found["faults"][0]["hash"], format!("{hash:?}"));
-        let whole = if family == CODES { memory.codes() } else { memory.nodes() };
-        replace(dir.path(), family, hash, Some(&whole[&hash]));
+        replace(dir.path(), family, hash, whole.iter().find_map(|rows| rows.get(&hash)).map(Vec::as_slice));
         assert_eq!(verify().exits(0).json()["ok"], true);
     }
     let unknown = statesync(["verify", "--datadir", path(&dir), "--root", ROOT, "--json"]).exits(4).json();

@@ -9,6 +9,7 @@ use primitive_types::H256;
 use serde_json::Value;
 use statesync::genesis::StateSink;
 use statesync::serve::MemoryState;
+use statesync::trie::Level;
 use tempfile::TempDir;
 
 use crate::support::{
@@ -48,7 +49,7 @@ fn stored(dir: &Path, family: &str) -> HashSet<H256> {
 fn content(dir: &Path, chain_id: u64) -> MemoryState {
     let mut memory = MemoryState::new();
     for (hash, rlp) in rows(dir, NODES) {
-        let Ok(()) = memory.node(hash, &rlp);
+        let Ok(()) = memory.node(Level::ROOT, hash, &rlp);
     }
     for (hash, code) in rows(dir, CODES) {
         let Ok(()) = memory.code(hash, &code);

@@ -16,6 +16,7 @@ mod geth;
 mod geth_moves;
 mod geth_path;
 mod kill;
+mod levels;
 mod limits;
 mod outcomes;
 mod peers;

@@ -9,7 +9,7 @@ use statesync::peers::PoolLimits;
 use statesync::pipeline::{Event, Outcome as Ending, Report, SyncError, SyncOptions};
 use statesync::serve::MemoryState;
 use statesync::store::Store;
-use statesync::trie::keccak256;
+use statesync::trie::{Level, keccak256};
 use tempfile::TempDir;
 
 use crate::support::{
@@ -143,7 +143,7 @@ fn replies_without_an_end_are_cut_off_each_time() {
 /// Syncs a state that consists of one root node.
 fn of_one_node(node: &[u8], store: &Arc<Store>) -> Report {
     let mut memory = MemoryState::new();
-    let Ok(()) = memory.node(keccak256(node), node);
+    let Ok(()) = memory.node(Level::ROOT, keccak256(node), node);
     let peer = Peer::honest(&Arc::new(memory));
     sync(store, &[peer.url()], options(keccak256(node)))
 }

@@ -10,6 +10,7 @@ use crate::pipeline::plan::{LOOKUP_ITEMS, LOOKUP_JOBS, OUTSTANDING_MAX};
 use crate::pipeline::verify::Checked;
 use crate::pipeline::{Event, SyncError};
 use crate::store::StoreError;
+use crate::trie::NodeError;
 
 impl Core {
     /// Asks peers of which nothing is known what they are.
@@ -116,7 +117,12 @@ impl Core {
         if let Some((item, rule)) = answers.malformed {
             return Err(SyncError::malformed(self.options.root, &item, &rule));
         }
-        answers.present.iter().for_each(|key| self.scheduler.resolve(key, true, false));
+        for (item, is_branch) in &answers.present {
+            if !is_branch && self.scheduler.must_be_branch(&item.key) {
+                return Err(SyncError::malformed(self.options.root, item, &NodeError::ExtensionOverNonBranch));
+            }
+            self.scheduler.resolve(&item.key, true, false);
+        }
         answers.absent.iter().for_each(|(key, stale)| self.scheduler.resolve(key, false, *stale));
         answers.staged.into_iter().try_for_each(|node| self.process(node))
     }

@@ -37,6 +37,11 @@ impl Core {
         }
     }
 
+    /// Whether the root turned out to be no valid state's: what came of it and is not written never will be.
+    pub(super) fn is_malformed(&self) -> bool {
+        matches!(self.mode, Mode::Ending(Outcome::Failed(SyncError::Malformed { .. })))
+    }
+
     /// The last check of a complete state.
     fn complete(&self) -> Outcome {
         match self.scheduler.pending() {

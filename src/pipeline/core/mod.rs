@@ -195,7 +195,7 @@ impl Core {
     }
 
     fn commit(&mut self, now: Instant) {
-        if self.committing.is_some() {
+        if self.committing.is_some() || self.is_malformed() {
             return;
         }
         let uncommitted = self.scheduler.uncommitted();
@@ -257,7 +257,8 @@ impl Core {
 
     /// Nothing is on its way and nothing waits to be written.
     fn is_quiet(&self) -> bool {
-        self.verifying == 0 && self.looking_up == 0 && self.committing.is_none() && self.scheduler.uncommitted() == 0
+        let is_written = self.scheduler.uncommitted() == 0 || self.is_malformed();
+        self.verifying == 0 && self.looking_up == 0 && self.committing.is_none() && is_written
     }
 
     /// When there is something to do although no message comes.

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use super::{Peer, call, error, hash, hex, holesky};
 use crate::serve::{KnownBlock, Options, Server, Source, SourceError};
 use crate::store::{Access, Block, Durability, Marks, RootRecord, RootState, Store};
-use crate::trie::{Commit, Complete, Key, Kind};
+use crate::trie::{Commit, Complete, Key, Kind, Level};
 
 /// A source that answers once it is told to, or fails when there is no one left to tell it.
 struct Gate {
@@ -192,6 +192,7 @@ async fn a_store_serves_its_complete_roots_only() {
 fn whole(state: &crate::serve::MemoryState) -> Commit {
     let complete = |kind, (hash, bytes): (&H256, &Vec<u8>)| Complete {
         key: Key { kind, hash: *hash },
+        level: Level::ROOT,
         bytes: Some(bytes.clone()),
         staged: false,
     };

@@ -4,7 +4,7 @@ use primitive_types::H256;
 
 use super::Counts;
 use super::table::Id;
-use crate::trie::Key;
+use crate::trie::{Key, Level};
 
 /// What one commit has to write, in one atomic batch.
 #[derive(Debug, Default)]
@@ -33,6 +33,8 @@ pub struct Done {
 pub struct Complete {
     /// What it is.
     pub key: Key,
+    /// At which depth of which trie it is, which is stored with a node.
+    pub level: Level,
     /// Its bytes; `None` when an earlier commit has put them into staging.
     pub bytes: Option<Vec<u8>>,
     /// Whether staging may hold its bytes, which then have to be removed there.

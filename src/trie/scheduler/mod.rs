@@ -26,7 +26,9 @@ pub use self::commit::{Commit, Complete, Done};
 pub use self::counts::Counts;
 use self::queue::LevelQueue;
 use self::table::{Id, Request, State, Table};
-use super::{Account, EMPTY_ROOT, Item, Key, Kind, Kinds, Leaf, Links, Nibbles, NodeError, Origin, Verified};
+use super::{
+    Account, EMPTY_ROOT, Item, Key, Kind, Kinds, Leaf, Links, Nibbles, NodeError, Origin, Verified, is_branch,
+};
 
 /// Memory of one request in bytes: its table entry, its key in the index, its queue entry, its parents; rounded up.
 const REQUEST_BYTES: usize = 384;
@@ -147,6 +149,13 @@ impl Scheduler {
         items
     }
 
+    /// Whether an extension refers to an item that is being looked up, so that a node which is no branch breaks the rules.
+    #[must_use]
+    pub fn must_be_branch(&self, key: &Key) -> bool {
+        let request = self.table.find(key).and_then(|id| self.table.get(id));
+        request.is_some_and(|request| request.item.after_extension)
+    }
+
     /// The store's answer to a look-up: whether it holds the item, and with it (presence means completeness) all that
     /// is below. `stale_staging` says that staging holds an unusable row of that hash, to go when the item completes.
     pub fn resolve(&mut self, key: &Key, present: bool, stale_staging: bool) {
@@ -214,6 +223,7 @@ impl Scheduler {
         let item = request.item;
         let node = node.moved_to(item).map_err(|source| ScheduleError::Malformed { item: Box::new(item), source })?;
         request.state = State::Verified;
+        request.is_branch = item.key.kind != Kind::Code && is_branch(&node.bytes);
         request.share = share_at(&item);
         self.counts.count(&node);
         if node.origin == Origin::Staging {
@@ -246,8 +256,9 @@ impl Scheduler {
         }
         for id in &commit.done.ids {
             let Some(request) = self.table.get_mut(*id) else { continue };
-            let (key, bytes, staged) = (request.item.key, request.bytes.take(), request.staged);
-            commit.complete.push(Complete { key, bytes, staged });
+            let Item { key, .. } = request.item;
+            let (level, bytes, staged) = (request.item.level(), request.bytes.take(), request.staged);
+            commit.complete.push(Complete { key, level, bytes, staged });
         }
         if self.root_state == RootState::Complete {
             self.root_state = RootState::Committed;
@@ -362,6 +373,14 @@ impl Scheduler {
             None => self.insert(child, Some(parent)),
             Some(request) if request.item.path.len() != child.path.len() => {
                 return Err(ScheduleError::TwoDepths { item: Box::new(request.item), depth: child.path.len() });
+            }
+            Some(request)
+                if child.after_extension
+                    && matches!(request.state, State::Verified | State::Complete)
+                    && !request.is_branch =>
+            {
+                let source = NodeError::ExtensionOverNonBranch;
+                return Err(ScheduleError::Malformed { item: Box::new(child), source });
             }
             Some(request) if request.state == State::Complete => {
                 self.done_share += share_at(&child);

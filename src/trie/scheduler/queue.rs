@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use primitive_types::H256;
 
 use super::table::Id;
-use crate::trie::{Item, Kinds, Nibbles};
+use crate::trie::{Item, Kinds, Level, Nibbles};
 
 /// One queue for each level, taken from the deepest level that holds anything and in path order inside it.
 ///
@@ -28,11 +28,11 @@ struct Entry {
 
 impl LevelQueue {
     pub(super) fn new() -> Self {
-        Self { levels: (0..Item::LEVELS).map(|_| BinaryHeap::new()).collect() }
+        Self { levels: (0..Level::COUNT).map(|_| BinaryHeap::new()).collect() }
     }
 
     pub(super) fn push(&mut self, item: &Item, id: Id) {
-        if let Some(level) = self.levels.get_mut(item.level()) {
+        if let Some(level) = self.levels.get_mut(item.level().index()) {
             level.push(Reverse(Entry { owner: item.owner, path: item.path, id }));
         }
     }

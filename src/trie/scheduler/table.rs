@@ -27,6 +27,8 @@ pub(super) struct Request {
     pub(super) share: u64,
     /// Whether staging holds its bytes, so that completion has to remove them there.
     pub(super) staged: bool,
+    /// Whether its node is a branch, once that has come.
+    pub(super) is_branch: bool,
 }
 
 /// How far a request is.
@@ -57,7 +59,16 @@ pub(super) struct Table {
 impl Request {
     pub(super) fn new(item: Item, parent: Option<Id>) -> Self {
         let parents = parent.into_iter().collect();
-        Self { item, state: State::Unknown, bytes: None, parents, waits_for: 0, share: 0, staged: false }
+        Self {
+            item,
+            state: State::Unknown,
+            bytes: None,
+            parents,
+            waits_for: 0,
+            share: 0,
+            staged: false,
+            is_branch: false,
+        }
     }
 }
 

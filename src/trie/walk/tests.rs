@@ -17,8 +17,8 @@ struct Source {
 impl NodeSource for Source {
     type Error = Infallible;
 
-    fn node(&self, hash: &H256) -> Result<Option<Vec<u8>>, Infallible> {
-        Ok(self.nodes.get(hash).cloned())
+    fn node(&self, hash: &H256) -> Result<Option<StoredNode>, Infallible> {
+        Ok(self.nodes.get(hash).cloned().map(Into::into))
     }
 
     fn code(&self, hash: &H256) -> Result<Option<Vec<u8>>, Infallible> {
@@ -28,7 +28,7 @@ impl NodeSource for Source {
 
 impl Source {
     fn trie(&mut self, leaves: impl Iterator<Item = (H256, Vec<u8>)>) -> H256 {
-        let mut builder = TrieBuilder::new(|hash, rlp: &[u8]| {
+        let mut builder = TrieBuilder::new(|_, hash, rlp: &[u8]| {
             self.nodes.insert(hash, rlp.to_vec());
             Ok::<_, Infallible>(())
         });
@@ -197,8 +197,8 @@ fn a_failed_read_is_an_error_and_the_walk_goes_on() {
     impl NodeSource for NoCodes {
         type Error = &'static str;
 
-        fn node(&self, hash: &H256) -> Result<Option<Vec<u8>>, Self::Error> {
-            Ok(self.0.nodes.get(hash).cloned())
+        fn node(&self, hash: &H256) -> Result<Option<StoredNode>, Self::Error> {
+            Ok(self.0.nodes.get(hash).cloned().map(Into::into))
         }
 
         fn code(&self, _: &H256) -> Result<Option<Vec<u8>>, Self::Error> {

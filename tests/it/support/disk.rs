@@ -15,8 +15,17 @@ pub(crate) const CODES: &str = "codes";
 pub(crate) const STAGING: &str = "staging";
 const FAMILIES: [&str; 4] = [NODES, CODES, STAGING, "meta"];
 
-/// All rows of one family.
+/// All nodes or codes of one family, by hash, without the levels of nodes.
 pub(crate) fn rows(dir: &Path, family: &str) -> HashMap<H256, Vec<u8>> {
+    let mut rows = raw_rows(dir, family);
+    if family == NODES {
+        rows.values_mut().for_each(|row| *row = row.split_off(1));
+    }
+    rows
+}
+
+/// All rows of one family as they are.
+pub(crate) fn raw_rows(dir: &Path, family: &str) -> HashMap<H256, Vec<u8>> {
     let db = DB::open_cf_for_read_only(&Options::default(), dir, FAMILIES, false).unwrap();
     let family = db.cf_handle(family).unwrap();
     let rows = db.iterator_cf(family, IteratorMode::Start).map(Result::unwrap);

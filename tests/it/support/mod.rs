@@ -32,7 +32,7 @@ pub(crate) use self::answer::{Answer, Call, Element, Gate, Outcome, Request};
 pub(crate) use self::bridge::{Bridge, KEY};
 pub(crate) use self::builder::Builder;
 pub(crate) use self::content::Speaks;
-pub(crate) use self::disk::{CODES, NODES, References, STAGING, assert_all_hashes_are_right, replace, rows};
+pub(crate) use self::disk::{CODES, NODES, References, STAGING, assert_all_hashes_are_right, raw_rows, replace, rows};
 pub(crate) use self::faults::Faults;
 pub(crate) use self::geth::{Geth, geth_is_wanted};
 pub(crate) use self::limits::Limits;
@@ -42,7 +42,7 @@ pub(crate) use self::program::{Output, Served, Watched, end_by, spawn, statesync
 pub(crate) use self::rate::{Rate, RateStyle};
 pub(crate) use self::rng::{Rng, Seed};
 pub(crate) use self::run::{open, options, start, sync, verified};
-pub(crate) use self::state::{MEDIUM, SMALL, Shape, in_memory, items, state, successor};
+pub(crate) use self::state::{InMemory, MEDIUM, SMALL, Shape, in_memory, items, state, successor};
 
 /// How long a test waits for what has to come: nothing is decided by it but whether the test hangs or fails.
 pub(crate) fn patience() -> Duration {

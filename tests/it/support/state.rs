@@ -7,7 +7,7 @@ use std::sync::Arc;
 use primitive_types::{H160, H256, U256};
 use statesync::genesis::{Genesis, GenesisAccount, StateSummary};
 use statesync::serve::MemoryState;
-use statesync::trie::{NodeSource, keccak256};
+use statesync::trie::{NodeSource, StoredNode, keccak256};
 
 use super::rng::Rng;
 
@@ -134,13 +134,13 @@ fn slots(rng: &mut Rng, count: u64) -> BTreeMap<H256, U256> {
 }
 
 /// A state in memory, to be walked.
-pub(super) struct InMemory<'a>(pub(super) &'a MemoryState);
+pub(crate) struct InMemory<'a>(pub(crate) &'a MemoryState);
 
 impl NodeSource for InMemory<'_> {
     type Error = Infallible;
 
-    fn node(&self, hash: &H256) -> Result<Option<Vec<u8>>, Infallible> {
-        Ok(self.0.nodes().get(hash).cloned())
+    fn node(&self, hash: &H256) -> Result<Option<StoredNode>, Infallible> {
+        Ok(self.0.nodes().get(hash).cloned().map(Into::into))
     }
 
     fn code(&self, hash: &H256) -> Result<Option<Vec<u8>>, Infallible> {

@@ -21,7 +21,7 @@ impl Wanted {
     /// are wanted at once.
     fn new() -> Self {
         let mut nodes = std::collections::HashMap::new();
-        let mut builder = TrieBuilder::new(|hash, rlp: &[u8]| {
+        let mut builder = TrieBuilder::new(|_, hash, rlp: &[u8]| {
             nodes.insert(hash, rlp.to_vec());
             Ok::<_, std::convert::Infallible>(())
         });
@@ -326,7 +326,7 @@ fn codes_are_asked_by_their_prefix_first_and_by_the_bare_hash_then() {
         code_hash: keccak256(&code),
     };
     let mut nodes = Vec::new();
-    let mut builder = TrieBuilder::new(|hash, rlp: &[u8]| {
+    let mut builder = TrieBuilder::new(|_, hash, rlp: &[u8]| {
         nodes.push((hash, rlp.to_vec()));
         Ok::<_, std::convert::Infallible>(())
     });
@@ -355,7 +355,7 @@ fn codes_are_asked_by_their_prefix_first_and_by_the_bare_hash_then() {
 fn a_batch_of_codes_is_smaller_than_one_of_nodes() {
     // Each of 200 accounts has a code of its own.
     let mut nodes = std::collections::HashMap::new();
-    let mut builder = TrieBuilder::new(|hash, rlp: &[u8]| {
+    let mut builder = TrieBuilder::new(|_, hash, rlp: &[u8]| {
         nodes.insert(hash, rlp.to_vec());
         Ok::<_, std::convert::Infallible>(())
     });

@@ -100,6 +100,35 @@ fn an_extension_that_turns_out_to_be_under_another_is_refused() {
 }
 
 #[test]
+fn an_extension_that_came_before_it_turned_out_to_be_under_another_is_refused() {
+    let shared = extension(&[4, 4], hashed(3));
+    let (mut scheduler, above, bytes) = under_branch_then_extension(keccak256(&shared));
+    let item = next(&mut scheduler, keccak256(&shared));
+    deliver(&mut scheduler, item, shared).unwrap();
+    let outcome = deliver(&mut scheduler, above, bytes);
+    let Err(ScheduleError::Malformed { item, source }) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((item.path, source), (path(&[1, 7]), NodeError::ExtensionOverNonBranch));
+}
+
+#[test]
+fn a_branch_that_came_before_may_turn_out_to_be_under_an_extension() {
+    let shared = branch(&[(3, hashed(3)), (4, hashed(4))]);
+    let (mut scheduler, above, bytes) = under_branch_then_extension(keccak256(&shared));
+    let item = next(&mut scheduler, keccak256(&shared));
+    deliver(&mut scheduler, item, shared).unwrap();
+    deliver(&mut scheduler, above, bytes).unwrap();
+}
+
+#[test]
+fn a_node_that_is_being_looked_up_must_be_a_branch_once_an_extension_refers_to_it() {
+    let (mut scheduler, above, bytes) = under_branch_then_extension(hashed(7));
+    let item = *scheduler.lookups(ALL).iter().find(|item| item.key.hash == hashed(7)).unwrap();
+    assert!(!scheduler.must_be_branch(&item.key));
+    deliver(&mut scheduler, above, bytes).unwrap();
+    assert!(scheduler.must_be_branch(&item.key));
+}
+
+#[test]
 fn a_branch_may_be_under_a_branch_and_under_an_extension() {
     let shared = branch(&[(3, hashed(3)), (4, hashed(4))]);
     let (mut scheduler, above, bytes) = under_branch_then_extension(keccak256(&shared));

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use primitive_types::H256;
 
 use super::source::Source;
-use crate::trie::{Commit, Counts, EMPTY_ROOT, Key, Kind, NodeSource};
+use crate::trie::{Commit, Counts, EMPTY_ROOT, Key, Kind, NodeSource, StoredNode};
 
 /// Rows by hash.
 pub(super) type Rows = BTreeMap<H256, Vec<u8>>;
@@ -189,8 +189,8 @@ impl Model {
 impl NodeSource for Model {
     type Error = Infallible;
 
-    fn node(&self, hash: &H256) -> Result<Option<Vec<u8>>, Infallible> {
-        Ok(self.nodes.get(hash).cloned())
+    fn node(&self, hash: &H256) -> Result<Option<StoredNode>, Infallible> {
+        Ok(self.nodes.get(hash).cloned().map(Into::into))
     }
 
     fn code(&self, hash: &H256) -> Result<Option<Vec<u8>>, Infallible> {
