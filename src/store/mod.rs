@@ -5,6 +5,7 @@
 //! `staging`. [`Store::commit`] is the only way in, and one call of it is one atomic batch.
 
 mod error;
+mod guard;
 mod layout;
 mod options;
 mod record;

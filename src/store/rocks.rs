@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use primitive_types::H256;
 use rocksdb::{ColumnFamily, DB, DBPinnableSlice, IteratorMode, WriteBatch, WriteOptions};
 
+use super::guard::{Guard, disk_error};
 use super::layout::{
     CODES, FORMAT_VERSION, KEY_CHAIN_ID, KEY_CHECKPOINT, KEY_FORMAT, KEY_GENESIS, META, NODES, PREFIX_ROOT, STAGING,
     root_key,
@@ -17,6 +18,7 @@ use crate::trie::{Commit, EMPTY_ROOT, Key, Kind, NodeSource};
 pub struct Store {
     dir: PathBuf,
     db: DB,
+    guard: Guard,
 }
 
 /// How a store is opened.
@@ -80,8 +82,8 @@ impl Store {
             Access::Create | Access::Write => DB::open_cf_descriptors(&options::database(), dir, options::families()),
         };
         let db = opened
-            .map_err(|error| if is_lock(&error) { StoreError::Locked { dir: dir.into() } } else { error.into() })?;
-        let store = Self { dir: dir.into(), db };
+            .map_err(|error| if is_lock(&error) { StoreError::Locked { dir: dir.into() } } else { disk_error(dir, error) })?;
+        let store = Self { dir: dir.into(), db, guard: Guard::default() };
         store.check_format(access)?;
         Ok(store)
     }
@@ -92,7 +94,7 @@ impl Store {
     /// [`StoreError::OtherChain`] when another chain is pinned.
     pub fn pin_chain(&self, chain_id: u64) -> Result<(), StoreError> {
         match self.chain_id()? {
-            None => Ok(self.db.put_cf(self.family(META)?, KEY_CHAIN_ID, chain_id.to_be_bytes())?),
+            None => self.pin(KEY_CHAIN_ID, &chain_id.to_be_bytes()),
             Some(stored) if stored == chain_id => Ok(()),
             Some(stored) => Err(StoreError::OtherChain { stored, wanted: chain_id }),
         }
@@ -104,10 +106,16 @@ impl Store {
     /// [`StoreError::OtherGenesis`] when another one is pinned.
     pub fn pin_genesis(&self, genesis: H256) -> Result<(), StoreError> {
         match self.genesis()? {
-            None => Ok(self.db.put_cf(self.family(META)?, KEY_GENESIS, genesis)?),
+            None => self.pin(KEY_GENESIS, genesis.as_bytes()),
             Some(stored) if stored == genesis => Ok(()),
             Some(stored) => Err(StoreError::OtherGenesis { stored, wanted: genesis }),
         }
+    }
+
+    fn pin(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.family(META)?, key, value);
+        self.write(batch, Durability::Log)
     }
 
     /// The pinned hash of the chain's first block, if it is known.
@@ -336,13 +344,13 @@ impl Store {
     /// # Errors
     /// When the disk says no.
     pub fn sync(&self) -> Result<(), StoreError> {
-        Ok(self.db.flush_wal(true)?)
+        self.guard.write(&self.dir, || self.db.flush_wal(true))
     }
 
     fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError> {
         let mut options = WriteOptions::default();
         options.set_sync(durability == Durability::Disk);
-        Ok(self.db.write_opt(batch, &options)?)
+        self.guard.write(&self.dir, || self.db.write_opt(batch, &options))
     }
 
     fn values(&self, family: &str, sorted: &[&H256]) -> Result<Vec<Option<DBPinnableSlice<'_>>>, StoreError> {
@@ -439,9 +447,11 @@ fn check_families(dir: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// `RocksDB` reports a held lock as an I/O error that names the lock file.
+/// `RocksDB` reports a lock that another process or this one holds as an I/O error. One about a lock file that cannot
+/// be made names the file too.
 fn is_lock(error: &rocksdb::Error) -> bool {
-    error.kind() == rocksdb::ErrorKind::IOError && error.as_ref().contains("/LOCK")
+    let says = |text| error.as_ref().contains(text);
+    error.kind() == rocksdb::ErrorKind::IOError && (says("While lock file") || says("lock hold by current process"))
 }
 
 fn json<T: serde::Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
