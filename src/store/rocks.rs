@@ -75,14 +75,15 @@ impl Store {
             return Err(StoreError::Absent { dir: dir.into() });
         }
         if exists {
-            check_families(dir)?;
+            check_families(dir, access)?;
         }
         let opened = match access {
             Access::Read => DB::open_cf_descriptors_read_only(&options::database(), dir, options::families(), false),
             Access::Create | Access::Write => DB::open_cf_descriptors(&options::database(), dir, options::families()),
         };
-        let db = opened
-            .map_err(|error| if is_lock(&error) { StoreError::Locked { dir: dir.into() } } else { disk_error(dir, error) })?;
+        let db = opened.map_err(|error| {
+            if is_lock(&error) { StoreError::Locked { dir: dir.into() } } else { disk_error(dir, error) }
+        })?;
         let store = Self { dir: dir.into(), db, guard: Guard::default() };
         store.check_format(access)?;
         Ok(store)
@@ -378,7 +379,7 @@ impl Store {
         let found = match self.number(KEY_FORMAT, u32::from_be_bytes)? {
             Some(FORMAT_VERSION) => return Ok(()),
             Some(other) => format!("format {other}"),
-            None if access == Access::Read => "no format version".into(),
+            None if access == Access::Read => return Err(StoreError::Absent { dir: self.dir.clone() }),
             None => {
                 // Made just now, or by a run that was killed before it came to this line.
                 let mut batch = WriteBatch::default();
@@ -426,7 +427,7 @@ fn is_database(dir: &Path) -> Result<bool, StoreError> {
     Ok(false)
 }
 
-fn check_families(dir: &Path) -> Result<(), StoreError> {
+fn check_families(dir: &Path, access: Access) -> Result<(), StoreError> {
     let other = |found| StoreError::OtherFormat { dir: dir.into(), found };
     // A database of another engine has a CURRENT file too (LevelDB, Pebble), and cannot be listed.
     let families =
@@ -443,6 +444,7 @@ fn check_families(dir: &Path) -> Result<(), StoreError> {
     let db = db.map_err(|error| other(format!("another layout ({error})")))?;
     match db.iterator(IteratorMode::Start).next() {
         Some(_) => Err(other("no families of this program".into())),
+        None if access == Access::Read => Err(StoreError::Absent { dir: dir.into() }),
         None => Ok(()),
     }
 }
