@@ -69,9 +69,14 @@ impl From<StoreError> for Failure {
                 (Exit::OtherStore, "use a --datadir for each chain; nothing was changed")
             }
             StoreError::Corrupt { .. } => (Exit::VerificationFailed, "run `statesync verify` to see how far it goes"),
-            StoreError::Io { .. } | StoreError::Database(_) => {
-                (Exit::Failure, "check the disk and its free space, then run again: what was committed is kept")
-            }
+            StoreError::Io { .. }
+            | StoreError::Disk { .. }
+            | StoreError::FailedBefore { .. }
+            | StoreError::Database(_) => (
+                Exit::Failure,
+                "free space on the disk, or check it and the limits on files (quota, ulimit -f), then run again: what \
+                 was committed is kept",
+            ),
         };
         Self::new(exit, error.to_string()).hint(hint)
     }

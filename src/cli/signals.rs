@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first stops cleanly, the second at once.
+//! SIGINT and SIGTERM: the first stops cleanly, the second at once. SIGXFSZ does not end the process.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -13,9 +13,7 @@ pub(super) struct Signals {
 impl Signals {
     /// Takes over the signals.
     pub(super) fn new() -> Result<Self, Failure> {
-        let take = |kind| {
-            signal(kind).map_err(|error| Failure::new(Exit::Failure, format!("cannot take over signals: {error}")))
-        };
+        outlive_file_limit()?;
         Ok(Self { interrupt: take(SignalKind::interrupt())?, terminate: take(SignalKind::terminate())? })
     }
 
@@ -26,6 +24,17 @@ impl Signals {
             _ = self.terminate.recv() => Exit::Terminated,
         }
     }
+}
+
+/// Lets a write past the limit on the size of files (`ulimit -f`) fail and say why, instead of ending the process with
+/// SIGXFSZ.
+pub(super) fn outlive_file_limit() -> Result<(), Failure> {
+    // Once taken over, a signal never ends the process again.
+    take(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
+}
+
+fn take(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::new(Exit::Failure, format!("cannot take over signals: {error}")))
 }
 
 /// The runtime of a command that talks to the network. Two threads carry far more than any peer delivers; hashing and

@@ -1,7 +1,7 @@
 //! The commit stage: the one thread that writes to the store.
 
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,8 @@ use super::core::Message;
 use crate::store::{Durability, Marks, RootRecord, Store, StoreError};
 use crate::trie::Commit;
 
-/// How often the log is synced to the disk. A loss of power loses at most this; the death of the process loses
-/// nothing that was committed. A sync costs a few milliseconds.
+/// How often the log is synced to the disk, also when nothing more is committed. A loss of power loses at most this; the
+/// death of the process loses nothing that was committed. A sync costs a few milliseconds.
 const SYNC_INTERVAL: Duration = Duration::from_secs(3);
 
 /// A commit for the writer.
@@ -34,12 +34,25 @@ impl Writer {
         let (jobs, queue) = sync_channel::<Job>(1);
         let thread = std::thread::Builder::new().name("commit".into()).spawn(move || {
             let mut synced = Instant::now();
-            while let Ok(job) = queue.recv() {
-                let due = job.last || job.commit.root_complete || synced.elapsed() >= SYNC_INTERVAL;
-                let written = write(&store, job, if due { Durability::Disk } else { Durability::Log });
-                if due {
+            let mut unsynced = false;
+            loop {
+                let reply = match next(&queue, unsynced.then(|| SYNC_INTERVAL.saturating_sub(synced.elapsed()))) {
+                    Ok(job) => {
+                        let due = job.last || job.commit.root_complete || synced.elapsed() >= SYNC_INTERVAL;
+                        unsynced = !due;
+                        Some(write(&store, job, if due { Durability::Disk } else { Durability::Log }))
+                    }
+                    // Nothing more comes, as when every peer is away.
+                    Err(RecvTimeoutError::Timeout) => {
+                        unsynced = false;
+                        store.sync().err().map(Err)
+                    }
+                    Err(RecvTimeoutError::Disconnected) => return,
+                };
+                if !unsynced {
                     synced = Instant::now();
                 }
+                let Some(written) = reply else { continue };
                 let failed = written.is_err();
                 // After a failed write nothing more may be written: what the disk holds is unknown.
                 if replies.blocking_send(Message::Committed(written)).is_err() || failed {
@@ -67,6 +80,14 @@ impl Writer {
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) commit: Commit,
+}
+
+/// The next job; with a limit, that or the news that it has not come in time.
+fn next(queue: &Receiver<Job>, within: Option<Duration>) -> Result<Job, RecvTimeoutError> {
+    match within {
+        Some(limit) => queue.recv_timeout(limit),
+        None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+    }
 }
 
 fn write(store: &Store, mut job: Job, durability: Durability) -> Result<Written, StoreError> {

@@ -1,5 +1,7 @@
 //! The look-up stage: which wanted items does the store hold? Reads for rayon's threads.
 
+use primitive_types::H256;
+
 use crate::store::{Presence, Store, StoreError};
 use crate::trie::{Item, Key, Level, NodeError, Origin, Reject, Verified, decode};
 
@@ -27,11 +29,15 @@ pub(super) enum Misplaced {
 
 pub(super) fn look_up(store: &Store, items: &[Item]) -> Result<LookedUp, StoreError> {
     let keys: Vec<Key> = items.iter().map(|item| item.key).collect();
-    Ok(classify(items, store.presence(&keys)?))
+    classify(items, store.presence(&keys)?, |hash| store.node(hash))
 }
 
-/// What presences mean for the items.
-pub(super) fn classify(items: &[Item], presences: Vec<Presence>) -> LookedUp {
+/// What presences mean for the items; `node` reads a complete node where its level alone does not tell.
+pub(super) fn classify(
+    items: &[Item],
+    presences: Vec<Presence>,
+    node: impl Fn(&H256) -> Result<Option<Vec<u8>>, StoreError>,
+) -> Result<LookedUp, StoreError> {
     let mut looked_up = LookedUp::default();
     for (item, presence) in items.iter().zip(presences) {
         match presence {
@@ -39,7 +45,7 @@ pub(super) fn classify(items: &[Item], presences: Vec<Presence>) -> LookedUp {
                 looked_up.present.push((*item, is_branch));
             }
             Presence::Complete { level, .. } => {
-                if belongs(store, item)? {
+                if belongs(&node, item)? {
                     let what = format!("node {:?} is stored as {level}, and is {}", item.key.hash, item.level());
                     return Err(StoreError::Corrupt { what });
                 }
@@ -53,16 +59,16 @@ pub(super) fn classify(items: &[Item], presences: Vec<Presence>) -> LookedUp {
             },
         }
     }
-    looked_up
+    Ok(looked_up)
 }
 
 /// Whether a present node is valid where it is wanted, so that the level stored with it is wrong: one leaf below it
 /// tells. All of them are there.
-fn belongs(store: &Store, item: &Item) -> Result<bool, StoreError> {
+fn belongs(node: &impl Fn(&H256) -> Result<Option<Vec<u8>>, StoreError>, item: &Item) -> Result<bool, StoreError> {
     let Some(trie) = item.key.kind.trie() else { return Ok(false) };
     let (mut hash, mut path, mut after_extension) = (item.key.hash, item.path, item.after_extension);
     loop {
-        let Some(rlp) = store.node(&hash)? else { return Ok(false) };
+        let Some(rlp) = node(&hash)? else { return Ok(false) };
         let Ok(links) = decode(trie, &path, after_extension, &rlp) else { return Ok(false) };
         match links.children.first() {
             Some(child) if links.leaves.is_empty() => {

@@ -5,7 +5,7 @@ use std::path::Path;
 use rocksdb::{DB, IteratorMode};
 
 use super::layout::{CODES, META, NODES, STAGING};
-use super::{StoreError, options};
+use super::{Access, StoreError, options};
 
 /// Whether `dir` holds a `RocksDB` database; a directory with other things in it is refused.
 pub(super) fn is_database(dir: &Path) -> Result<bool, StoreError> {
@@ -31,7 +31,7 @@ pub(super) fn is_database(dir: &Path) -> Result<bool, StoreError> {
     Ok(false)
 }
 
-pub(super) fn check_families(dir: &Path) -> Result<(), StoreError> {
+pub(super) fn check_families(dir: &Path, access: Access) -> Result<(), StoreError> {
     let other = |found| StoreError::OtherFormat { dir: dir.into(), found };
     // A database of another engine has a CURRENT file too (LevelDB, Pebble), and cannot be listed.
     let families =
@@ -48,11 +48,14 @@ pub(super) fn check_families(dir: &Path) -> Result<(), StoreError> {
     let db = db.map_err(|error| other(format!("another layout ({error})")))?;
     match db.iterator(IteratorMode::Start).next() {
         Some(_) => Err(other("no families of this program".into())),
+        None if access == Access::Read => Err(StoreError::Absent { dir: dir.into() }),
         None => Ok(()),
     }
 }
 
-/// `RocksDB` reports a held lock as an I/O error that names the lock file.
+/// `RocksDB` reports a lock that another process or this one holds as an I/O error. One about a lock file that cannot
+/// be made names the file too.
 pub(super) fn is_lock(error: &rocksdb::Error) -> bool {
-    error.kind() == rocksdb::ErrorKind::IOError && error.as_ref().contains("/LOCK")
+    let says = |text| error.as_ref().contains(text);
+    error.kind() == rocksdb::ErrorKind::IOError && (says("While lock file") || says("lock hold by current process"))
 }

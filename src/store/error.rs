@@ -62,7 +62,27 @@ pub enum StoreError {
         /// The system's error.
         source: std::io::Error,
     },
+    /// The disk does not take what is written, or cannot give it back.
+    #[error("the disk of {} failed, {} free: {source}", dir.display(), megabytes(*free_megabytes))]
+    Disk {
+        /// The store's directory.
+        dir: PathBuf,
+        /// What is free there, where the system says so.
+        free_megabytes: Option<u64>,
+        /// The database's error.
+        source: rocksdb::Error,
+    },
+    /// A write has failed before. Nothing is written after that until the store is opened again.
+    #[error("the disk of {} has failed before: nothing more is written", dir.display())]
+    FailedBefore {
+        /// The store's directory.
+        dir: PathBuf,
+    },
     /// The database failed.
     #[error("the database failed: {0}")]
     Database(#[from] rocksdb::Error),
+}
+
+fn megabytes(number: Option<u64>) -> String {
+    number.map_or_else(|| "an unknown amount".into(), |number| format!("{number} MB"))
 }

@@ -6,6 +6,7 @@
 
 mod directory;
 mod error;
+mod guard;
 mod layout;
 mod options;
 mod record;

@@ -6,6 +6,7 @@ use primitive_types::H256;
 use rocksdb::{ColumnFamily, DB, DBPinnableSlice, IteratorMode, WriteBatch, WriteOptions};
 
 use super::directory::{check_families, is_database, is_lock};
+use super::guard::{Guard, disk_error};
 use super::layout::{
     self, CODES, FORMAT_VERSION, KEY_CHAIN_ID, KEY_CHECKPOINT, KEY_FORMAT, KEY_GENESIS, META, NODES, PREFIX_ROOT,
     STAGING, root_key,
@@ -18,6 +19,7 @@ use crate::trie::{Commit, EMPTY_ROOT, Key, Kind, Level, NodeSource, StoredNode, 
 pub struct Store {
     dir: PathBuf,
     db: DB,
+    guard: Guard,
 }
 
 /// How a store is opened.
@@ -79,15 +81,16 @@ impl Store {
             return Err(StoreError::Absent { dir: dir.into() });
         }
         if exists {
-            check_families(dir)?;
+            check_families(dir, access)?;
         }
         let opened = match access {
             Access::Read => DB::open_cf_descriptors_read_only(&options::database(), dir, options::families(), false),
             Access::Create | Access::Write => DB::open_cf_descriptors(&options::database(), dir, options::families()),
         };
-        let db = opened
-            .map_err(|error| if is_lock(&error) { StoreError::Locked { dir: dir.into() } } else { error.into() })?;
-        let store = Self { dir: dir.into(), db };
+        let db = opened.map_err(|error| {
+            if is_lock(&error) { StoreError::Locked { dir: dir.into() } } else { disk_error(dir, error) }
+        })?;
+        let store = Self { dir: dir.into(), db, guard: Guard::default() };
         store.check_format(access)?;
         Ok(store)
     }
@@ -98,7 +101,7 @@ impl Store {
     /// [`StoreError::OtherChain`] when another chain is pinned.
     pub fn pin_chain(&self, chain_id: u64) -> Result<(), StoreError> {
         match self.chain_id()? {
-            None => Ok(self.db.put_cf(self.family(META)?, KEY_CHAIN_ID, chain_id.to_be_bytes())?),
+            None => self.pin(KEY_CHAIN_ID, &chain_id.to_be_bytes()),
             Some(stored) if stored == chain_id => Ok(()),
             Some(stored) => Err(StoreError::OtherChain { stored, wanted: chain_id }),
         }
@@ -110,10 +113,16 @@ impl Store {
     /// [`StoreError::OtherGenesis`] when another one is pinned.
     pub fn pin_genesis(&self, genesis: H256) -> Result<(), StoreError> {
         match self.genesis()? {
-            None => Ok(self.db.put_cf(self.family(META)?, KEY_GENESIS, genesis)?),
+            None => self.pin(KEY_GENESIS, genesis.as_bytes()),
             Some(stored) if stored == genesis => Ok(()),
             Some(stored) => Err(StoreError::OtherGenesis { stored, wanted: genesis }),
         }
+    }
+
+    fn pin(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.family(META)?, key, value);
+        self.write(batch, Durability::Log)
     }
 
     /// The pinned hash of the chain's first block, if it is known.
@@ -355,13 +364,13 @@ impl Store {
     /// # Errors
     /// When the disk says no.
     pub fn sync(&self) -> Result<(), StoreError> {
-        Ok(self.db.flush_wal(true)?)
+        self.guard.write(&self.dir, || self.db.flush_wal(true))
     }
 
     fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError> {
         let mut options = WriteOptions::default();
         options.set_sync(durability == Durability::Disk);
-        Ok(self.db.write_opt(batch, &options)?)
+        self.guard.write(&self.dir, || self.db.write_opt(batch, &options))
     }
 
     fn values(&self, family: &str, sorted: &[&H256]) -> Result<Vec<Option<DBPinnableSlice<'_>>>, StoreError> {
@@ -389,7 +398,7 @@ impl Store {
         let found = match self.number(KEY_FORMAT, u32::from_be_bytes)? {
             Some(FORMAT_VERSION) => return Ok(()),
             Some(other) => format!("format {other}"),
-            None if access == Access::Read => "no format version".into(),
+            None if access == Access::Read => return Err(StoreError::Absent { dir: self.dir.clone() }),
             None => {
                 // Made just now, or by a run that was killed before it came to this line.
                 let mut batch = WriteBatch::default();

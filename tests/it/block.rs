@@ -9,7 +9,7 @@ use statesync::serve::MemoryState;
 use tempfile::TempDir;
 
 use crate::support::{
-    MEDIUM, Output, Peer, SMALL, Seed, Shape, Speaks, in_memory, items, spawn, state, statesync_in, successor,
+    MEDIUM, Output, Peer, SMALL, Seed, Shape, Speaks, ended, in_memory, items, spawn, state, statesync_in, successor,
 };
 
 struct World {
@@ -59,12 +59,6 @@ impl World {
     fn root(&self, state: usize) -> String {
         format!("{:?}", self.states[state].root)
     }
-}
-
-fn ended(child: Child) -> Output {
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
 #[test]

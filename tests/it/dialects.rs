@@ -9,8 +9,8 @@ use statesync::serve::MemoryState;
 use tempfile::TempDir;
 
 use crate::support::{
-    Limits, MEDIUM, Output, Peer, SMALL, Seed, Shape, Speaks, assert_all_hashes_are_right, in_memory, items, state,
-    statesync_in, successor,
+    Limits, MEDIUM, Output, Peer, SMALL, Seed, Shape, Speaks, assert_all_hashes_are_right, ended, in_memory, items,
+    spawn, state, statesync_in, successor,
 };
 
 const ALL: [(Speaks, &str); 4] = [
@@ -150,4 +150,35 @@ fn a_state_that_a_path_peer_has_left_is_completed_by_one_that_keeps_all() {
     let [path, archive] = [0, 1].map(|peer| &report["peers"][peer]);
     assert!(path["nodes"].as_u64() > Some(0) && path["stale"].as_u64() > Some(0) && path["corrupt"] == 0, "{path}");
     assert!(archive["nodes"].as_u64() > Some(0) && archive["absent"] == 0, "{archive}");
+}
+
+#[test]
+fn a_path_peer_that_moves_faster_than_it_is_read_is_given_up_with_what_came() {
+    let seed = Seed::or(77);
+    let first = state(seed.0, MEDIUM);
+    let [second, third] = [1, 2].map(|turn| successor(&first, seed.0 + turn, MEDIUM.accounts * 3, MEDIUM));
+    let (memory, summaries) = in_memory([&first, &second, &third]);
+    let roots = summaries.map(|summary| summary.root);
+    let blocks = [0, 10, 20].into_iter().zip(roots);
+    let peer = Peer::build(&memory).speaks(Speaks::Path).blocks(blocks).disk(roots[0]).start();
+    let dir = TempDir::new().unwrap();
+    let (url, path) = (peer.url(), dir.path().to_str().unwrap().to_owned());
+    peer.allow(1_500);
+    let arguments = ["sync", "-r", &url, "--block", "latest", "--datadir", &path, "--json", "--batch-size", "32"];
+    let mut child = spawn(&arguments);
+    for root in roots.iter().cycle().skip(1) {
+        // Less and less of a state is read before the next takes its place.
+        while !peer.is_at_limit() && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        peer.flush(*root);
+        peer.allow(200);
+    }
+    let output = ended(child).exits(3);
+    assert!(output.stderr.contains("moves faster than it can be followed"), "{}", output.stderr);
+    assert!(output.stderr.contains("churn exceeds rate"), "{}", output.stderr);
+    assert_eq!(output.json()["complete"], false);
 }

@@ -91,7 +91,7 @@ fn a_path_node_that_cannot_be_followed_is_given_up_and_what_came_is_used_when_it
     let dir = TempDir::new().unwrap();
     let geth = Geth::start(&dir.path().join("node"), &["--scheme", "path"]);
     let synced = dir.path().join("synced");
-    let mut sync = slow_sync(&geth, &synced, "60", &[]);
+    let mut sync = slow_sync(&geth, &synced, "15", &[]);
     // More than it gets of any state later, so that no move gains anything; and not so much that it stays to the end.
     sync.until("a third", has_come_to(0.33));
     let outrun = while_it_grows(&geth, 3, || sync.end()).exits(3);

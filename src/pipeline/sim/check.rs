@@ -51,8 +51,7 @@ pub(super) fn everything(world: &World, store: &SimStore) -> Result<(), Violatio
 /// All of a state is there.
 pub(super) fn state(world: &World, store: &SimStore, root: H256) -> Result<(), Violation> {
     for key in &world.states[world.state(root)].own {
-        let family = if key.kind == Kind::Code { &store.now.codes } else { &store.now.nodes };
-        if family.get(&key.hash) != world.bytes.get(key) {
+        if store.bytes(key) != world.bytes.get(key) {
             return Err(format!("state {root:?} counts as complete and {key:?} is missing or wrong"));
         }
     }
@@ -65,12 +64,8 @@ fn is_known(world: &World, kind: Kind, hash: &H256) -> bool {
 
 /// A thing is there with the right bytes, and so is what it refers to.
 fn complete_below(world: &World, store: &SimStore, key: Key) -> Result<(), Violation> {
-    let has = |key: &Key| {
-        let family = if key.kind == Kind::Code { &store.now.codes } else { &store.now.nodes };
-        family.contains_key(&key.hash) || (key.kind != Kind::Code && key.hash == EMPTY_ROOT)
-    };
-    let family = if key.kind == Kind::Code { &store.now.codes } else { &store.now.nodes };
-    let bytes = family.get(&key.hash);
+    let has = |key: &Key| store.bytes(key).is_some() || (key.kind != Kind::Code && key.hash == EMPTY_ROOT);
+    let bytes = store.bytes(&key);
     if key.hash != EMPTY_ROOT && bytes.is_none_or(|bytes| keccak256(bytes) != key.hash) {
         return Err(format!("{key:?} is not there, or has other bytes"));
     }

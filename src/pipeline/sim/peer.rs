@@ -12,6 +12,7 @@ use crate::trie::{Item, Kind};
 
 /// A peer and its habits, in percent of answers or requests.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a habit of its own")]
 pub(super) struct SimPeer {
     pub(super) dialect: Dialect,
     /// The states it has; a path peer has the last of them only.
@@ -111,7 +112,7 @@ impl SimPeer {
             2 => {
                 let share = 1 + rng.below(60);
                 self.pruned =
-                    world.bytes.keys().map(|key| key.hash).filter(|hash| hash.0[31] as u64 % 100 < share).collect();
+                    world.bytes.keys().map(|key| key.hash).filter(|hash| u64::from(hash.0[31]) % 100 < share).collect();
             }
             _ => self.pruned.clear(),
         }

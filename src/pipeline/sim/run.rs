@@ -38,7 +38,7 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 enum Coming {
     /// To the sync that runs; a crash takes it away.
-    Message(Message),
+    Message(Box<Message>),
     /// The store is written, and the sync hears of it later.
     Write(Box<Job>),
     /// The store is read.
@@ -176,7 +176,7 @@ impl Run {
         let follow = self.rng.chance(30).then(|| Follow { source: Arc::new(Asked), interval: Duration::from_secs(2) });
         let root = self.world.states[self.target].root;
         let memory_bytes = *self.rng.pick(&[2_000, 20_000, 1 << 30]);
-        let options = SyncOptions { limits, follow, memory_bytes, ..SyncOptions::new(root) };
+        let options = SyncOptions { limits, memory_bytes, follow, ..SyncOptions::new(root) };
         let names = (0..self.peers.len()).map(|peer| format!("peer {peer}")).collect();
         self.say(format_args!("begin {root:?} with {limits:?}"));
         self.core = Some(Core::new(options, names, self.store.now.checkpoint.clone(), self.now));
@@ -202,7 +202,7 @@ impl Run {
         let Some(((at, _), coming)) = self.coming.pop_first() else { return Ok(false) };
         self.now = self.now.max(at);
         match coming {
-            Coming::Message(message) => core.handle(self.now, message),
+            Coming::Message(message) => core.handle(self.now, *message),
             Coming::Write(job) => self.write(*job)?,
             Coming::Read(items) => self.read(&items),
             Coming::Life(peer) => {
@@ -228,13 +228,12 @@ impl Run {
         match action {
             Action::Probe(peer) => {
                 let answer = self.peers[peer].probe();
-                self.will(1, 200, Coming::Message(Message::Probed(peer, answer)));
+                self.will(1, 200, told(Message::Probed(peer, answer)));
             }
-            Action::Send(request) => self.send(request)?,
-            Action::DropRequests => {}
+            Action::Send(request) => self.send(&request)?,
             Action::Check(sent, reply) => {
                 let checked = verify(sent.dialect, &sent.asks, &reply);
-                self.will(0, 20, Coming::Message(Message::Checked(sent, checked)));
+                self.will(0, 20, told(Message::Checked(sent, checked)));
             }
             // Before or after a commit that is on its way: the store is read at some moment from now on.
             Action::LookUp(items) => self.will(0, 30, Coming::Read(items)),
@@ -243,35 +242,37 @@ impl Run {
             Action::AskForNewest => {
                 let root = self.world.states[self.target].root;
                 let target = Target { root, block: None, replaces: false };
-                self.will(1, 500, Coming::Message(Message::Newest(Ok(target))));
+                self.will(1, 500, told(Message::Newest(Ok(target))));
             }
-            Action::Tell(_) => {}
+            Action::DropRequests | Action::Tell(_) => {}
         }
         Ok(())
     }
 
-    fn send(&mut self, request: Dispatch) -> Result<(), Violation> {
+    fn send(&mut self, request: &Dispatch) -> Result<(), Violation> {
         let again = request.asks.iter().find(|ask| self.kept.contains(&kept(ask.item.key)));
         if let Some(ask) = again {
             return Err(format!("{:?} is asked for although it was committed:\n{}", ask.item.key, self.tail()));
         }
-        let fate = self.peers[request.peer].answer(&self.world, &mut self.rng, &request);
+        let fate = self.peers[request.peer].answer(&self.world, &mut self.rng, request);
         let (id, items, last) = (request.id, request.asks.len(), TIMEOUT * LATE_FACTOR);
         self.say(format_args!("send {} to {} for {items} items, reply after {:?}", id.0, request.peer, fate.after));
         let late = request.late_after.map_or(TIMEOUT, |late| late.min(TIMEOUT));
         if fate.after > late {
-            self.at(self.now + late, Coming::Message(Message::Late(id)));
+            self.at(self.now + late, told(Message::Late(id)));
         }
         let (after, reply) =
             if fate.after > last { (last, Err(TransportError::TimedOut(last))) } else { (fate.after, fate.reply) };
         let reply = reply.map(|bytes| Reply { trip: Trip { bytes: bytes.len(), time: after }, bytes });
-        self.at(self.now + after, Coming::Message(Message::Reply(id, reply)));
+        self.at(self.now + after, told(Message::Reply(id, reply)));
         Ok(())
     }
 
     fn read(&mut self, items: &[Item]) {
         let presences = items.iter().map(|item| self.store.presence(&item.key)).collect();
-        self.will(0, 30, Coming::Message(Message::LookedUp(Ok(classify(items, presences)))));
+        let node = |hash: &H256| Ok(self.store.now.nodes.get(hash).map(|(_, rlp)| rlp.clone()));
+        let looked_up = classify(items, presences, node);
+        self.will(0, 30, told(Message::LookedUp(looked_up)));
     }
 
     fn write(&mut self, job: Job) -> Result<(), Violation> {
@@ -286,7 +287,7 @@ impl Run {
         let (complete, staged) = (job.commit.complete.len(), job.commit.stage.len());
         self.say(format_args!("commit {complete} complete, {staged} staged, synced {due}"));
         check::commit(&self.world, &self.store, &job).map_err(|why| format!("{why}\n{}", self.tail()))?;
-        self.will(0, 50, Coming::Message(Message::Committed(Ok(Written { commit: job.commit }))));
+        self.will(0, 50, told(Message::Committed(Ok(Written { commit: job.commit }))));
         Ok(())
     }
 
@@ -359,6 +360,10 @@ impl Run {
         }
         Ok(())
     }
+}
+
+fn told(message: Message) -> Coming {
+    Coming::Message(Box::new(message))
 }
 
 fn kept(key: Key) -> (bool, H256) {

@@ -6,12 +6,13 @@ use primitive_types::H256;
 
 use crate::pipeline::commit::Job;
 use crate::store::{Checkpoint, Presence, RootRecord, RootState};
-use crate::trie::{Key, Kind};
+use crate::trie::{Key, Kind, Level, is_branch};
 
 /// What the store holds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Content {
-    pub(super) nodes: BTreeMap<H256, Vec<u8>>,
+    /// With the level that is stored before each.
+    pub(super) nodes: BTreeMap<H256, (Level, Vec<u8>)>,
     pub(super) codes: BTreeMap<H256, Vec<u8>>,
     pub(super) staging: BTreeMap<H256, Vec<u8>>,
     pub(super) checkpoint: Option<Checkpoint>,
@@ -30,13 +31,22 @@ impl SimStore {
     pub(super) fn presence(&self, key: &Key) -> Presence {
         let hash = &key.hash;
         if key.kind == Kind::Code {
-            return if self.now.codes.contains_key(hash) { Presence::Complete } else { Presence::Absent };
+            let present = Presence::Complete { level: Level::CODE, is_branch: false };
+            return if self.now.codes.contains_key(hash) { present } else { Presence::Absent };
         }
-        match (self.now.nodes.contains_key(hash), self.now.staging.get(hash)) {
-            (true, _) => Presence::Complete,
-            (false, Some(bytes)) => Presence::Staged(bytes.clone()),
-            (false, None) => Presence::Absent,
+        match (self.now.nodes.get(hash), self.now.staging.get(hash)) {
+            (Some((level, rlp)), _) => Presence::Complete { level: *level, is_branch: is_branch(rlp) },
+            (None, Some(bytes)) => Presence::Staged(bytes.clone()),
+            (None, None) => Presence::Absent,
         }
+    }
+
+    /// The bytes of a complete node or of a code.
+    pub(super) fn bytes(&self, key: &Key) -> Option<&Vec<u8>> {
+        if key.kind == Kind::Code {
+            return self.now.codes.get(&key.hash);
+        }
+        self.now.nodes.get(&key.hash).map(|(_, rlp)| rlp)
     }
 
     /// Writes a commit; what was missing in staging is an error.
@@ -51,8 +61,11 @@ impl SimStore {
                 Some(bytes) => bytes.clone(),
                 None => content.staging.get(&hash).cloned().ok_or(format!("staging lacks {hash:?}"))?,
             };
-            let family = if complete.key.kind == Kind::Code { &mut content.codes } else { &mut content.nodes };
-            family.insert(hash, bytes);
+            if complete.key.kind == Kind::Code {
+                content.codes.insert(hash, bytes);
+            } else {
+                content.nodes.insert(hash, (complete.level, bytes));
+            }
             if complete.staged {
                 content.staging.remove(&hash);
             }

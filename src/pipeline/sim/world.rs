@@ -8,13 +8,16 @@ use primitive_types::{H256, U256};
 use super::rng::Rng;
 use crate::trie::scheduler_tests::source::{Body, Source, State};
 use crate::trie::scheduler_tests::states::{hashed, storage, tiny};
-use crate::trie::{Event, Key, Kind, NodeSource, Place, Walk};
+use crate::trie::{Event, Key, Kind, NodeSource, Place, StoredNode, Walk};
+
+/// Nodes by owner and path.
+type Places = HashMap<(Option<H256>, Vec<u8>), H256>;
 
 /// States that follow each other, as an independent implementation builds them.
 pub(super) struct World {
     pub(super) states: Vec<Source>,
     /// Nodes by their place, for peers that keep one state by path.
-    pub(super) by_place: Vec<HashMap<(Option<H256>, Vec<u8>), H256>>,
+    pub(super) by_place: Vec<Places>,
     /// All of them together.
     pub(super) bytes: HashMap<Key, Vec<u8>>,
 }
@@ -49,7 +52,7 @@ fn body(rng: &mut Rng) -> Body {
     let storage = match rng.below(8) {
         0 => storage(rng.below(4), 1 + rng.below(30)),
         1 => storage(100 + rng.next() % 1_000_000, 1 + rng.below(40)),
-        2 => tiny(0..1 + rng.below(20)),
+        2 => tiny(0..=rng.below(20)),
         _ => BTreeMap::new(),
     };
     Body { nonce: rng.below(1_000), storage, code }
@@ -72,7 +75,7 @@ fn change(state: &mut State, rng: &mut Rng) {
     }
 }
 
-fn places(source: &Source) -> HashMap<(Option<H256>, Vec<u8>), H256> {
+fn places(source: &Source) -> Places {
     let walk = Walk::new(source, Place::root(None, source.root), |_| true);
     let nodes = walk.filter_map(|event| match event {
         Ok(Event::Node { place, .. }) => Some(((place.owner, place.path.iter().collect()), place.hash)),
@@ -84,9 +87,9 @@ fn places(source: &Source) -> HashMap<(Option<H256>, Vec<u8>), H256> {
 impl NodeSource for Source {
     type Error = Infallible;
 
-    fn node(&self, hash: &H256) -> Result<Option<Vec<u8>>, Infallible> {
+    fn node(&self, hash: &H256) -> Result<Option<StoredNode>, Infallible> {
         let node = |kind| self.things.get(&Key { kind, hash: *hash });
-        Ok(node(Kind::AccountNode).or_else(|| node(Kind::StorageNode)).map(|thing| thing.bytes.clone()))
+        Ok(node(Kind::AccountNode).or_else(|| node(Kind::StorageNode)).map(|thing| thing.bytes.clone().into()))
     }
 
     fn code(&self, hash: &H256) -> Result<Option<Vec<u8>>, Infallible> {

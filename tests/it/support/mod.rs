@@ -7,6 +7,7 @@ mod builder;
 mod chain;
 mod content;
 mod disk;
+mod fail_io;
 mod faults;
 mod geth;
 mod half_path;
@@ -32,13 +33,16 @@ pub(crate) use self::answer::{Answer, Call, Element, Gate, Outcome, Request};
 pub(crate) use self::bridge::{Bridge, KEY};
 pub(crate) use self::builder::Builder;
 pub(crate) use self::content::Speaks;
-pub(crate) use self::disk::{CODES, NODES, References, STAGING, assert_all_hashes_are_right, raw_rows, replace, rows};
+pub(crate) use self::disk::{
+    CODES, NODES, References, STAGING, assert_all_hashes_are_right, copy, raw_rows, replace, rows,
+};
+pub(crate) use self::fail_io::{DiskFailure, DiskFault, FailIo, Traced};
 pub(crate) use self::faults::Faults;
 pub(crate) use self::geth::{Geth, geth_is_wanted};
 pub(crate) use self::limits::Limits;
 pub(crate) use self::oracle::build as oracle;
 pub(crate) use self::peer::{Counts, Peer};
-pub(crate) use self::program::{Output, Served, Watched, end_by, spawn, statesync, statesync_in};
+pub(crate) use self::program::{Output, Served, Watched, end_by, ended, spawn, spawn_in, statesync, statesync_in};
 pub(crate) use self::rate::{Rate, RateStyle};
 pub(crate) use self::rng::{Rng, Seed};
 pub(crate) use self::run::{open, options, start, sync, verified};

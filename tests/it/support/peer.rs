@@ -143,6 +143,11 @@ impl Peer {
         self.inner.limit.send_replace(limit);
     }
 
+    /// Whether what was allowed has been used up.
+    pub(crate) fn is_at_limit(&self) -> bool {
+        self.counts().admitted >= *self.inner.limit.borrow()
+    }
+
     /// Waits until what was allowed has been used up.
     pub(crate) fn wait_for_limit(&self) -> Counts {
         let limit = *self.inner.limit.borrow();

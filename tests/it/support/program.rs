@@ -45,12 +45,28 @@ pub(crate) fn statesync_in(environment: &[(&str, &str)], arguments: &[&str]) -> 
 
 /// Starts the program.
 pub(crate) fn spawn(arguments: &[&str]) -> Child {
-    program(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    spawn_in(&[], arguments)
+}
+
+/// Starts the program with environment variables.
+pub(crate) fn spawn_in(environment: &[(&str, &str)], arguments: &[&str]) -> Child {
+    program(arguments)
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 /// Sends a signal and waits for the end.
 pub(crate) fn end_by(signal: Signal, child: Child) -> Output {
     kill_process(Pid::from_child(&child), signal).unwrap();
+    ended(child)
+}
+
+/// Waits for the end.
+pub(crate) fn ended(child: Child) -> Output {
     let output = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
@@ -65,7 +81,12 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut child = spawn(arguments);
+        Self::start_in(&[], arguments)
+    }
+
+    /// The same with environment variables.
+    pub(crate) fn start_in(environment: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let mut child = spawn_in(environment, arguments);
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Self { child, stderr, said: String::new() }
     }
@@ -80,6 +101,22 @@ impl Watched {
                 _ => {}
             }
         }
+    }
+
+    /// Reads on to a line that contains this.
+    pub(crate) fn until_said(&mut self, text: &str) {
+        loop {
+            let from = self.said.len();
+            assert_ne!(self.stderr.read_line(&mut self.said).unwrap(), 0, "it ended before {text}:\n{}", self.said);
+            if self.said[from..].contains(text) {
+                return;
+            }
+        }
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits for the end.
