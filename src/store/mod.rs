@@ -9,6 +9,7 @@ mod error;
 mod layout;
 mod options;
 mod record;
+mod retract;
 mod rocks;
 #[cfg(test)]
 mod tests;
@@ -16,4 +17,5 @@ mod tests;
 pub use self::error::StoreError;
 pub use self::layout::FORMAT_VERSION;
 pub use self::record::{Block, Checkpoint, RootRecord, RootState, Totals};
+pub use self::retract::{Damage, Retracted};
 pub use self::rocks::{Access, Durability, Marks, Presence, Store};

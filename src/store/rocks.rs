@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use primitive_types::H256;
 use rocksdb::{ColumnFamily, DB, DBPinnableSlice, IteratorMode, WriteBatch, WriteOptions};
 
-use super::directory::{check_families, is_database, is_lock};
+use super::directory::{check_families, is_database, open_error};
 use super::layout::{
     self, CODES, FORMAT_VERSION, KEY_CHAIN_ID, KEY_CHECKPOINT, KEY_FORMAT, KEY_GENESIS, META, NODES, PREFIX_ROOT,
     STAGING, root_key,
@@ -17,7 +17,7 @@ use crate::trie::{Commit, EMPTY_ROOT, Key, Kind, Level, NodeSource, StoredNode, 
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
-    db: DB,
+    pub(super) db: DB,
 }
 
 /// How a store is opened.
@@ -85,8 +85,7 @@ impl Store {
             Access::Read => DB::open_cf_descriptors_read_only(&options::database(), dir, options::families(), false),
             Access::Create | Access::Write => DB::open_cf_descriptors(&options::database(), dir, options::families()),
         };
-        let db = opened
-            .map_err(|error| if is_lock(&error) { StoreError::Locked { dir: dir.into() } } else { error.into() })?;
+        let db = opened.map_err(|error| open_error(dir, error))?;
         let store = Self { dir: dir.into(), db };
         store.check_format(access)?;
         Ok(store)
@@ -246,11 +245,15 @@ impl Store {
         self.write(batch, Durability::Disk)
     }
 
-    /// Removes every row of staging: nothing there is reachable from a root that is being synced.
+    /// Removes every row of staging: nothing there is reachable from a root that is being synced. Keeps them while a root
+    /// is damaged, whose upper nodes are there.
     ///
     /// # Errors
     /// When the database fails.
     pub fn clear_staging(&self) -> Result<(), StoreError> {
+        if self.roots()?.iter().any(|record| record.state == RootState::Damaged) {
+            return Ok(());
+        }
         let mut batch = WriteBatch::default();
         // Past the highest 32-byte key.
         batch.delete_range_cf(self.family(STAGING)?, [].as_slice(), [0xff; 33].as_slice());
@@ -358,7 +361,7 @@ impl Store {
         Ok(self.db.flush_wal(true)?)
     }
 
-    fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError> {
+    pub(super) fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError> {
         let mut options = WriteOptions::default();
         options.set_sync(durability == Durability::Disk);
         Ok(self.db.write_opt(batch, &options)?)
@@ -381,7 +384,7 @@ impl Store {
         }
     }
 
-    fn family(&self, name: &str) -> Result<&ColumnFamily, StoreError> {
+    pub(super) fn family(&self, name: &str) -> Result<&ColumnFamily, StoreError> {
         self.db.cf_handle(name).ok_or_else(|| StoreError::Corrupt { what: format!("family {name} is missing") })
     }
 
@@ -413,7 +416,7 @@ impl NodeSource for Store {
     }
 }
 
-fn json<T: serde::Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
+pub(super) fn json<T: serde::Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(record)
         .map_err(|error| StoreError::Corrupt { what: format!("a record cannot be written: {error}") })
 }

@@ -2,6 +2,7 @@
 //! on the program.
 
 mod answer;
+mod archive;
 mod bridge;
 mod builder;
 mod chain;
@@ -29,10 +30,13 @@ use std::time::Duration;
 use tokio::net::TcpSocket;
 
 pub(crate) use self::answer::{Answer, Call, Element, Gate, Outcome, Request};
+pub(crate) use self::archive::{pack, unpack};
 pub(crate) use self::bridge::{Bridge, KEY};
 pub(crate) use self::builder::Builder;
 pub(crate) use self::content::Speaks;
-pub(crate) use self::disk::{CODES, NODES, References, STAGING, assert_all_hashes_are_right, raw_rows, replace, rows};
+pub(crate) use self::disk::{
+    CODES, FAMILIES, NODES, References, STAGING, assert_all_hashes_are_right, raw_rows, replace, rows,
+};
 pub(crate) use self::faults::Faults;
 pub(crate) use self::geth::{Geth, geth_is_wanted};
 pub(crate) use self::limits::Limits;
