@@ -27,8 +27,13 @@ pub(super) enum Misplaced {
 
 pub(super) fn look_up(store: &Store, items: &[Item]) -> Result<LookedUp, StoreError> {
     let keys: Vec<Key> = items.iter().map(|item| item.key).collect();
+    Ok(classify(items, store.presence(&keys)?))
+}
+
+/// What presences mean for the items.
+pub(super) fn classify(items: &[Item], presences: Vec<Presence>) -> LookedUp {
     let mut looked_up = LookedUp::default();
-    for (item, presence) in items.iter().zip(store.presence(&keys)?) {
+    for (item, presence) in items.iter().zip(presences) {
         match presence {
             Presence::Complete { level, is_branch } if level == item.level() => {
                 looked_up.present.push((*item, is_branch));
@@ -48,7 +53,7 @@ pub(super) fn look_up(store: &Store, items: &[Item]) -> Result<LookedUp, StoreEr
             },
         }
     }
-    Ok(looked_up)
+    looked_up
 }
 
 /// Whether a present node is valid where it is wanted, so that the level stored with it is wrong: one leaf below it

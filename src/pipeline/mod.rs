@@ -20,6 +20,8 @@ mod follow;
 mod lookup;
 mod plan;
 mod report;
+#[cfg(test)]
+mod sim;
 mod verify;
 
 pub use self::control::{Handle, StopReason, Sync, SyncOptions};

@@ -32,4 +32,6 @@ pub use verified::{Origin, Reject, Verified};
 pub use walk::{Event, Fault, NodeSource, Place, StoredNode, Target, Walk};
 
 #[cfg(test)]
+pub(crate) use scheduler::tests as scheduler_tests;
+#[cfg(test)]
 mod tests;

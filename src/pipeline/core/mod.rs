@@ -142,6 +142,12 @@ impl Core {
         self.pool.introduce(place, dialect, is_given);
     }
 
+    /// The root that is being synced.
+    #[cfg(test)]
+    pub(super) fn root(&self) -> H256 {
+        self.options.root
+    }
+
     /// What there is to do, in this order.
     pub(super) fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)

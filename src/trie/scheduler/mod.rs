@@ -18,7 +18,7 @@ mod key_space;
 mod queue;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use primitive_types::H256;
 
