@@ -27,7 +27,14 @@ pub(super) enum Misplaced {
 
 pub(super) fn look_up(store: &Store, items: &[Item]) -> Result<LookedUp, StoreError> {
     let keys: Vec<Key> = items.iter().map(|item| item.key).collect();
-    Ok(classify(items, store.presence(&keys)?))
+    let looked_up = classify(items, store.presence(&keys)?);
+    if let Some((item, Misplaced::Level(level))) = &looked_up.malformed
+        && belongs(store, item)?
+    {
+        let what = format!("node {:?} is stored as {level}, and is {}", item.key.hash, item.level());
+        return Err(StoreError::Corrupt { what });
+    }
+    Ok(looked_up)
 }
 
 /// What presences mean for the items.
@@ -38,13 +45,7 @@ pub(super) fn classify(items: &[Item], presences: Vec<Presence>) -> LookedUp {
             Presence::Complete { level, is_branch } if level == item.level() => {
                 looked_up.present.push((*item, is_branch));
             }
-            Presence::Complete { level, .. } => {
-                if belongs(store, item)? {
-                    let what = format!("node {:?} is stored as {level}, and is {}", item.key.hash, item.level());
-                    return Err(StoreError::Corrupt { what });
-                }
-                looked_up.malformed = Some((*item, Misplaced::Level(level)));
-            }
+            Presence::Complete { level, .. } => looked_up.malformed = Some((*item, Misplaced::Level(level))),
             Presence::Absent => looked_up.absent.push((item.key, false)),
             Presence::Staged(bytes) => match Verified::check(*item, bytes, Origin::Staging) {
                 Ok(node) => looked_up.staged.push(node),

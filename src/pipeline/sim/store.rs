@@ -6,12 +6,14 @@ use primitive_types::H256;
 
 use crate::pipeline::commit::Job;
 use crate::store::{Checkpoint, Presence, RootRecord, RootState};
-use crate::trie::{Key, Kind};
+use crate::trie::{Key, Kind, Level, is_branch};
 
 /// What the store holds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Content {
     pub(super) nodes: BTreeMap<H256, Vec<u8>>,
+    /// Of the nodes.
+    levels: BTreeMap<H256, Level>,
     pub(super) codes: BTreeMap<H256, Vec<u8>>,
     pub(super) staging: BTreeMap<H256, Vec<u8>>,
     pub(super) checkpoint: Option<Checkpoint>,
@@ -30,12 +32,13 @@ impl SimStore {
     pub(super) fn presence(&self, key: &Key) -> Presence {
         let hash = &key.hash;
         if key.kind == Kind::Code {
-            return if self.now.codes.contains_key(hash) { Presence::Complete } else { Presence::Absent };
+            let present = Presence::Complete { level: Level::CODE, is_branch: false };
+            return if self.now.codes.contains_key(hash) { present } else { Presence::Absent };
         }
-        match (self.now.nodes.contains_key(hash), self.now.staging.get(hash)) {
-            (true, _) => Presence::Complete,
-            (false, Some(bytes)) => Presence::Staged(bytes.clone()),
-            (false, None) => Presence::Absent,
+        match (self.now.nodes.get(hash), self.now.staging.get(hash)) {
+            (Some(rlp), _) => Presence::Complete { level: self.now.levels[hash], is_branch: is_branch(rlp) },
+            (None, Some(bytes)) => Presence::Staged(bytes.clone()),
+            (None, None) => Presence::Absent,
         }
     }
 
@@ -53,6 +56,9 @@ impl SimStore {
             };
             let family = if complete.key.kind == Kind::Code { &mut content.codes } else { &mut content.nodes };
             family.insert(hash, bytes);
+            if complete.key.kind != Kind::Code {
+                content.levels.insert(hash, complete.level);
+            }
             if complete.staged {
                 content.staging.remove(&hash);
             }
@@ -66,7 +72,7 @@ impl SimStore {
     }
 
     pub(super) fn begin_root(&mut self, record: &RootRecord) {
-        self.now.roots.retain(|root, other| other.state == RootState::Complete || *root == record.root);
+        self.now.roots.retain(|root, other| other.state != RootState::Syncing || *root == record.root);
         self.now.roots.entry(record.root).or_insert_with(|| record.clone());
         self.written(true);
     }

@@ -8,7 +8,7 @@ use primitive_types::{H256, U256};
 use super::rng::Rng;
 use crate::trie::scheduler_tests::source::{Body, Source, State};
 use crate::trie::scheduler_tests::states::{hashed, storage, tiny};
-use crate::trie::{Event, Key, Kind, NodeSource, Place, Walk};
+use crate::trie::{Event, Key, Kind, NodeSource, Place, StoredNode, Walk};
 
 /// States that follow each other, as an independent implementation builds them.
 pub(super) struct World {
@@ -84,9 +84,9 @@ fn places(source: &Source) -> HashMap<(Option<H256>, Vec<u8>), H256> {
 impl NodeSource for Source {
     type Error = Infallible;
 
-    fn node(&self, hash: &H256) -> Result<Option<Vec<u8>>, Infallible> {
+    fn node(&self, hash: &H256) -> Result<Option<StoredNode>, Infallible> {
         let node = |kind| self.things.get(&Key { kind, hash: *hash });
-        Ok(node(Kind::AccountNode).or_else(|| node(Kind::StorageNode)).map(|thing| thing.bytes.clone()))
+        Ok(node(Kind::AccountNode).or_else(|| node(Kind::StorageNode)).map(|thing| thing.bytes.clone().into()))
     }
 
     fn code(&self, hash: &H256) -> Result<Option<Vec<u8>>, Infallible> {
