@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use primitive_types::H256;
 use rayon::prelude::*;
 
-use crate::store::Totals;
+use crate::store::{Damage, Totals};
 use crate::trie::{Event, Fault, Leaf, NodeSource, Place, Target, Walk};
 
 /// Depth at which the account trie is split into walks of their own: 256 of them keep every core busy to the end, and
@@ -29,7 +29,7 @@ pub struct Verification {
     pub missing: u64,
     /// Nodes and codes that are there and wrong.
     pub corrupt: u64,
-    /// The first [`FAULTS_LISTED`] of both.
+    /// The first of both: [`FAULTS_LISTED`], or as many as were wanted.
     pub faults: Vec<Finding>,
 }
 
@@ -48,6 +48,22 @@ impl Verification {
     pub fn is_ok(&self) -> bool {
         self.missing == 0 && self.corrupt == 0
     }
+
+    /// What has to be removed and fetched again, for [`Store::retract`](crate::store::Store::retract); of the faults
+    /// that are kept one by one.
+    #[must_use]
+    pub fn damage(&self) -> Damage {
+        let mut damage = Damage::default();
+        for finding in &self.faults {
+            let family = match (finding.target, finding.fault) {
+                (Target::Code { .. }, _) => &mut damage.codes,
+                (Target::Node(_), Some(Fault::Level { .. })) => &mut damage.levels,
+                (Target::Node(_), _) => &mut damage.nodes,
+            };
+            family.insert(finding.target.hash());
+        }
+        damage
+    }
 }
 
 /// Checks the state at `root`. Runs on rayon's threads; `visited` counts up as nodes and codes are checked.
@@ -61,7 +77,31 @@ where
     S: NodeSource + Sync,
     S::Error: Send,
 {
-    let check = Check { source, visited, nodes: Shards::new(), codes: Shards::new(), storages: Mutex::default() };
+    verify_listing(source, root, visited, FAULTS_LISTED)
+}
+
+/// The same, with as many faults kept one by one as are wanted.
+///
+/// # Errors
+/// As with [`verify`].
+pub fn verify_listing<S>(
+    source: &S,
+    root: H256,
+    visited: &AtomicU64,
+    faults_listed: usize,
+) -> Result<Verification, S::Error>
+where
+    S: NodeSource + Sync,
+    S::Error: Send,
+{
+    let check = Check {
+        source,
+        faults_listed,
+        visited,
+        nodes: Shards::new(),
+        codes: Shards::new(),
+        storages: Mutex::default(),
+    };
     let mut parts = Vec::new();
     let mut verification = check.walk(Place::root(None, root), |place| {
         let split = place.owner.is_none() && place.path.len() >= SPLIT_DEPTH;
@@ -71,8 +111,8 @@ where
         !split
     })?;
     let walks = parts.into_par_iter().map(|place| check.walk(place, |_| true));
-    let rest = walks.try_reduce(Verification::default, |one, other| Ok(one.and(other)))?;
-    verification = verification.and(rest);
+    let rest = walks.try_reduce(Verification::default, |one, other| Ok(one.and(other, faults_listed)))?;
+    verification = verification.and(rest, faults_listed);
     verification.totals.nodes = check.nodes.len();
     verification.totals.codes = check.codes.len();
     verification.totals.slots = check.slots();
@@ -81,6 +121,7 @@ where
 
 struct Check<'a, S> {
     source: &'a S,
+    faults_listed: usize,
     visited: &'a AtomicU64,
     nodes: Shards,
     codes: Shards,
@@ -110,11 +151,22 @@ impl<S: NodeSource> Check<'_, S> {
                     self.count(storage, &links.leaves, &mut found.totals);
                 }
                 Event::Code { .. } => {}
-                Event::Missing(target) => found.add(target, None),
-                Event::Corrupt { target, fault } => found.add(target, Some(fault)),
+                Event::Missing(target) => self.add(&mut found, target, None),
+                Event::Corrupt { target, fault } => self.add(&mut found, target, Some(fault)),
             }
         }
         Ok(found)
+    }
+
+    fn add(&self, found: &mut Verification, target: Target, fault: Option<Fault>) {
+        if fault.is_some() {
+            found.corrupt += 1;
+        } else {
+            found.missing += 1;
+        }
+        if found.faults.len() < self.faults_listed {
+            found.faults.push(Finding { target, fault });
+        }
     }
 
     /// Notes one more account with this storage trie; true for the first.
@@ -139,23 +191,12 @@ impl<S: NodeSource> Check<'_, S> {
 }
 
 impl Verification {
-    fn add(&mut self, target: Target, fault: Option<Fault>) {
-        if fault.is_some() {
-            self.corrupt += 1;
-        } else {
-            self.missing += 1;
-        }
-        if self.faults.len() < FAULTS_LISTED {
-            self.faults.push(Finding { target, fault });
-        }
-    }
-
-    fn and(mut self, other: Self) -> Self {
+    fn and(mut self, other: Self, faults_listed: usize) -> Self {
         self.totals.accounts += other.totals.accounts;
         self.missing += other.missing;
         self.corrupt += other.corrupt;
         self.faults.extend(other.faults);
-        self.faults.truncate(FAULTS_LISTED);
+        self.faults.truncate(faults_listed);
         self
     }
 }

@@ -55,6 +55,8 @@ pub(super) enum Command {
     Status(StatusArgs),
     /// Read back and re-hash every node, storage trie and code that a root reaches
     Verify(VerifyArgs),
+    /// Verify a state and fetch what is missing or corrupt, and nothing else
+    Repair(RepairArgs),
     /// Build a state from a genesis allocation in geth's format
     Import(ImportArgs),
     /// Serve a state to other syncs as a JSON-RPC peer
@@ -185,6 +187,21 @@ pub(super) struct VerifyArgs {
     /// The root to verify. Default: the complete root of the highest block
     #[arg(long, value_name = "HASH", value_parser = hash)]
     pub(super) root: Option<H256>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RepairArgs {
+    /// The store's directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) datadir: PathBuf,
+
+    /// The root to repair. Default: one whose repair was begun, or the complete root of the highest block
+    #[arg(long, value_name = "HASH", value_parser = hash)]
+    pub(super) root: Option<H256>,
+
+    // Last, for its heading holds for all that follows.
+    #[command(flatten)]
+    pub(super) peers: PeerArgs,
 }
 
 #[derive(Debug, Args)]

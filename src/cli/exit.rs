@@ -58,6 +58,10 @@ impl Failure {
     }
 }
 
+/// What helps when the database as a whole is damaged, and not rows in it.
+const DAMAGED: &str = "check the disk: its files are not as they were written. The database cannot be repaired: restore \
+                       it from a copy, or sync into a new --datadir and delete this one";
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let (exit, hint) = match &error {
@@ -68,7 +72,14 @@ impl From<StoreError> for Failure {
             StoreError::OtherChain { .. } | StoreError::OtherGenesis { .. } => {
                 (Exit::OtherStore, "use a --datadir for each chain; nothing was changed")
             }
-            StoreError::Corrupt { .. } => (Exit::VerificationFailed, "run `statesync verify` to see how far it goes"),
+            StoreError::Corrupt { .. } => (
+                Exit::VerificationFailed,
+                "run `statesync verify` to see how far it goes, and `statesync repair` to fetch again what is damaged",
+            ),
+            StoreError::Damaged { .. } => (Exit::VerificationFailed, DAMAGED),
+            StoreError::Database(error) if error.kind() == rocksdb::ErrorKind::Corruption => {
+                (Exit::VerificationFailed, DAMAGED)
+            }
             StoreError::Io { .. }
             | StoreError::Disk { .. }
             | StoreError::FailedBefore { .. }

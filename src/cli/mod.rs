@@ -7,6 +7,7 @@ mod docs;
 mod exit;
 mod import;
 mod peers;
+mod repair;
 mod report;
 mod serve;
 mod signals;
@@ -55,6 +56,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Peers(arguments) => peers::run(cli, arguments),
         Command::Status(arguments) => status::run(cli, arguments),
         Command::Verify(arguments) => verify::run(cli, arguments),
+        Command::Repair(arguments) => repair::run(cli, arguments),
         Command::Import(arguments) => import::run(cli, arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Demo(arguments) => demo::run(cli, arguments),

@@ -33,7 +33,7 @@ impl Status {
             roots.push((record, totals));
         }
         roots.sort_by_key(|(record, _)| record.block.as_ref().map(|block| block.number));
-        let syncing = roots.iter().any(|(record, _)| record.state == RootState::Syncing);
+        let syncing = roots.iter().any(|(record, _)| record.state != RootState::Complete);
         let progress = match checkpoint {
             Some(checkpoint) if syncing => checkpoint.progress,
             _ if roots.is_empty() || syncing => 0.0,
@@ -98,5 +98,6 @@ fn name(state: RootState) -> &'static str {
     match state {
         RootState::Syncing => "syncing",
         RootState::Complete => "complete",
+        RootState::Damaged => "damaged",
     }
 }

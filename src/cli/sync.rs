@@ -1,5 +1,6 @@
 //! `statesync sync`: the main job.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -57,7 +58,7 @@ async fn prepare(cli: &Cli, arguments: &SyncArgs, store: &Store) -> Result<(Conn
 
 /// Runs a sync until it ends; the first signal stops it, the second ends the process.
 #[expect(clippy::exit, reason = "the second signal asks for just that")]
-async fn sync(
+pub(super) async fn sync(
     cli: &Cli,
     store: Arc<Store>,
     connected: Connected,
@@ -97,9 +98,13 @@ fn finish(
     signal: Option<Exit>,
 ) -> Result<Exit, Failure> {
     report::print(cli.json, &report, trust)?;
-    let resume =
-        format!("run the same command again to resume: {} holds what was fetched", arguments.datadir.display());
-    match report.outcome {
+    conclude(report.outcome, &arguments.datadir, signal)
+}
+
+/// The exit code of a sync that ended so.
+pub(super) fn conclude(outcome: Outcome, datadir: &Path, signal: Option<Exit>) -> Result<Exit, Failure> {
+    let resume = format!("run the same command again to resume: {} holds what was fetched", datadir.display());
+    match outcome {
         Outcome::Complete => Ok(Exit::Complete),
         Outcome::Failed(error) => Err(error.into()),
         Outcome::Stopped(StopReason::TimeOver) => {
@@ -124,7 +129,7 @@ async fn plan(cli: &Cli, arguments: &SyncArgs) -> Result<Exit, Failure> {
     let record = store.as_ref().map(|store| store.root(&root)).transpose()?.flatten();
     let action = match (&store, record.map(|record| record.state)) {
         (_, Some(crate::store::RootState::Complete)) => "nothing: the state is complete",
-        (_, Some(crate::store::RootState::Syncing)) => "resume",
+        (_, Some(crate::store::RootState::Syncing | crate::store::RootState::Damaged)) => "resume",
         (Some(_), None) => "fetch what differs from what the store holds",
         (None, None) => "fetch the whole state into a new store",
     };

@@ -22,7 +22,7 @@ pub(super) fn run(cli: &Cli, arguments: &VerifyArgs) -> Result<Exit, Failure> {
     };
     let started = Instant::now();
     let verification = watched(cli, "verified", |visited| verify(&store, root, visited))?;
-    record(&store, root, &verification)?;
+    note(&store, root, &verification)?;
     if cli.json {
         let duration = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         report::document(&fields(root, &verification, duration))?;
@@ -33,12 +33,13 @@ pub(super) fn run(cli: &Cli, arguments: &VerifyArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Complete);
     }
     let what = format!("{} missing, {} corrupt", verification.missing, verification.corrupt);
-    Err(Failure::new(Exit::VerificationFailed, format!("state {root:?} is not sound: {what}"))
-        .hint("sync the same root again into a new --datadir"))
+    Err(Failure::new(Exit::VerificationFailed, format!("state {root:?} is not sound: {what}")).hint(
+        "run `statesync repair` with a peer that has this state: it fetches what is missing or corrupt, and no more",
+    ))
 }
 
 /// The complete root of the highest block; without blocks, the only complete root.
-fn default_root(store: &Store) -> Result<H256, Failure> {
+pub(super) fn default_root(store: &Store) -> Result<H256, Failure> {
     let mut complete: Vec<RootRecord> =
         store.roots()?.into_iter().filter(|record| record.state == RootState::Complete).collect();
     complete.sort_by_key(|record| record.block.as_ref().map(|block| block.number));
@@ -50,6 +51,10 @@ fn default_root(store: &Store) -> Result<H256, Failure> {
         None => Err(Failure::new(Exit::Incomplete, "the store holds no complete state")
             .hint("run `statesync sync` to its end first, or name a root with --root")),
     }
+}
+
+pub(super) fn result(verification: &Verification) -> &'static str {
+    if verification.is_ok() { "sound: every node and code is there and hashes to its key" } else { "NOT SOUND" }
 }
 
 /// Does work on another thread and shows how far it is; `what` is what is done to the things it counts.
@@ -72,7 +77,7 @@ pub(super) fn watched<T: Send, E: Send + Into<Failure>>(
 }
 
 /// A sound state's totals are noted in its record, for `status`.
-fn record(store: &Store, root: H256, verification: &Verification) -> Result<(), Failure> {
+pub(super) fn note(store: &Store, root: H256, verification: &Verification) -> Result<(), Failure> {
     if !verification.is_ok() {
         return Ok(());
     }
@@ -83,9 +88,25 @@ fn record(store: &Store, root: H256, verification: &Verification) -> Result<(), 
     Ok(())
 }
 
-fn fields(root: H256, verification: &Verification, duration_ms: u64) -> Value {
+pub(super) fn fields(root: H256, verification: &Verification, duration_ms: u64) -> Value {
     let totals = &verification.totals;
-    let faults = verification.faults.iter().map(|finding| {
+    json!({
+        "root": format!("{root:?}"),
+        "ok": verification.is_ok(),
+        "nodes": totals.nodes,
+        "accounts": totals.accounts,
+        "slots": totals.slots,
+        "codes": totals.codes,
+        "missing": verification.missing,
+        "corrupt": verification.corrupt,
+        "duration_ms": duration_ms,
+        "faults": faults(&verification.faults),
+    })
+}
+
+/// What is wrong, and where.
+pub(super) fn faults(findings: &[Finding]) -> Value {
+    let faults = findings.iter().map(|finding| {
         let (owner, path) = match finding.target {
             Target::Node(place) => (place.owner, Some(place.path.to_string())),
             Target::Code { owner, .. } => (Some(owner), None),
@@ -98,26 +119,13 @@ fn fields(root: H256, verification: &Verification, duration_ms: u64) -> Value {
             "fault": finding.fault.map_or("missing".to_owned(), |fault| fault.to_string()),
         })
     });
-    json!({
-        "root": format!("{root:?}"),
-        "ok": verification.is_ok(),
-        "nodes": totals.nodes,
-        "accounts": totals.accounts,
-        "slots": totals.slots,
-        "codes": totals.codes,
-        "missing": verification.missing,
-        "corrupt": verification.corrupt,
-        "duration_ms": duration_ms,
-        "faults": faults.collect::<Vec<_>>(),
-    })
+    Value::Array(faults.collect())
 }
 
 fn summary(root: H256, verification: &Verification, duration: std::time::Duration) -> String {
-    let result =
-        if verification.is_ok() { "sound: every node and code is there and hashes to its key" } else { "NOT SOUND" };
     let mut lines = vec![
         format!("state     {root:?}"),
-        format!("result    {result}"),
+        format!("result    {}", result(verification)),
         format!("holds     {}", ui::totals(&verification.totals)),
         format!("took      {}", ui::time(duration)),
     ];
@@ -125,7 +133,7 @@ fn summary(root: H256, verification: &Verification, duration: std::time::Duratio
     lines.join("\n")
 }
 
-fn line(finding: &Finding) -> String {
+pub(super) fn line(finding: &Finding) -> String {
     let what = match finding.target {
         Target::Node(place) => match place.owner {
             None => format!("account node {:?} at path \"{}\"", place.hash, place.path),

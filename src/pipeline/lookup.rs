@@ -1,7 +1,5 @@
 //! The look-up stage: which wanted items does the store hold? Reads for rayon's threads.
 
-use primitive_types::H256;
-
 use crate::store::{Presence, Store, StoreError};
 use crate::trie::{Item, Key, Level, NodeError, Origin, Reject, Verified, decode};
 
@@ -29,28 +27,25 @@ pub(super) enum Misplaced {
 
 pub(super) fn look_up(store: &Store, items: &[Item]) -> Result<LookedUp, StoreError> {
     let keys: Vec<Key> = items.iter().map(|item| item.key).collect();
-    classify(items, store.presence(&keys)?, |hash| store.node(hash))
+    let looked_up = classify(items, store.presence(&keys)?);
+    if let Some((item, Misplaced::Level(level))) = &looked_up.malformed
+        && belongs(store, item)?
+    {
+        let what = format!("node {:?} is stored as {level}, and is {}", item.key.hash, item.level());
+        return Err(StoreError::Corrupt { what });
+    }
+    Ok(looked_up)
 }
 
-/// What presences mean for the items; `node` reads a complete node where its level alone does not tell.
-pub(super) fn classify(
-    items: &[Item],
-    presences: Vec<Presence>,
-    node: impl Fn(&H256) -> Result<Option<Vec<u8>>, StoreError>,
-) -> Result<LookedUp, StoreError> {
+/// What presences mean for the items.
+pub(super) fn classify(items: &[Item], presences: Vec<Presence>) -> LookedUp {
     let mut looked_up = LookedUp::default();
     for (item, presence) in items.iter().zip(presences) {
         match presence {
             Presence::Complete { level, is_branch } if level == item.level() => {
                 looked_up.present.push((*item, is_branch));
             }
-            Presence::Complete { level, .. } => {
-                if belongs(&node, item)? {
-                    let what = format!("node {:?} is stored as {level}, and is {}", item.key.hash, item.level());
-                    return Err(StoreError::Corrupt { what });
-                }
-                looked_up.malformed = Some((*item, Misplaced::Level(level)));
-            }
+            Presence::Complete { level, .. } => looked_up.malformed = Some((*item, Misplaced::Level(level))),
             Presence::Absent => looked_up.absent.push((item.key, false)),
             Presence::Staged(bytes) => match Verified::check(*item, bytes, Origin::Staging) {
                 Ok(node) => looked_up.staged.push(node),
@@ -59,16 +54,16 @@ pub(super) fn classify(
             },
         }
     }
-    Ok(looked_up)
+    looked_up
 }
 
 /// Whether a present node is valid where it is wanted, so that the level stored with it is wrong: one leaf below it
 /// tells. All of them are there.
-fn belongs(node: &impl Fn(&H256) -> Result<Option<Vec<u8>>, StoreError>, item: &Item) -> Result<bool, StoreError> {
+fn belongs(store: &Store, item: &Item) -> Result<bool, StoreError> {
     let Some(trie) = item.key.kind.trie() else { return Ok(false) };
     let (mut hash, mut path, mut after_extension) = (item.key.hash, item.path, item.after_extension);
     loop {
-        let Some(rlp) = node(&hash)? else { return Ok(false) };
+        let Some(rlp) = store.node(&hash)? else { return Ok(false) };
         let Ok(links) = decode(trie, &path, after_extension, &rlp) else { return Ok(false) };
         match links.children.first() {
             Some(child) if links.leaves.is_empty() => {

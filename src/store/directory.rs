@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rocksdb::{DB, IteratorMode};
 
+use super::guard::disk_error;
 use super::layout::{CODES, META, NODES, STAGING};
 use super::{Access, StoreError, options};
 
@@ -17,6 +18,9 @@ pub(super) fn is_database(dir: &Path) -> Result<bool, StoreError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         Err(source) => return Err(StoreError::Io { path: dir.into(), source }),
     };
+    if is_store(dir) {
+        return Err(StoreError::Damaged { dir: dir.into(), what: "its file CURRENT is missing".into() });
+    }
     // What RocksDB leaves when it is killed before a new database has its CURRENT file.
     let leftover = |name: &str| {
         ["LOCK", "LOG", "IDENTITY", "lost+found"].contains(&name)
@@ -34,8 +38,13 @@ pub(super) fn is_database(dir: &Path) -> Result<bool, StoreError> {
 pub(super) fn check_families(dir: &Path, access: Access) -> Result<(), StoreError> {
     let other = |found| StoreError::OtherFormat { dir: dir.into(), found };
     // A database of another engine has a CURRENT file too (LevelDB, Pebble), and cannot be listed.
-    let families =
-        DB::list_cf(&options::database(), dir).map_err(|error| other(format!("another layout ({error})")))?;
+    let families = DB::list_cf(&options::database(), dir).map_err(|error| {
+        if is_store(dir) {
+            StoreError::Damaged { dir: dir.into(), what: error.into_string() }
+        } else {
+            other(format!("another layout ({error})"))
+        }
+    })?;
     let known = [rocksdb::DEFAULT_COLUMN_FAMILY_NAME, NODES, CODES, STAGING, META];
     if let Some(family) = families.iter().find(|family| !known.contains(&family.as_str())) {
         return Err(other(format!("a family \"{family}\" of another program")));
@@ -53,9 +62,29 @@ pub(super) fn check_families(dir: &Path, access: Access) -> Result<(), StoreErro
     }
 }
 
+/// Whether a store was opened in `dir` before, whatever is left of it: `RocksDB` writes the names of its families to a
+/// text file.
+fn is_store(dir: &Path) -> bool {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    files.filter(|file| file.file_name().to_string_lossy().starts_with("OPTIONS-")).any(|file| {
+        let text = std::fs::read(file.path()).unwrap_or_default();
+        let names = format!("[CFOptions \"{STAGING}\"]");
+        text.windows(names.len()).any(|part| part == names.as_bytes())
+    })
+}
+
+/// Why a database cannot be opened.
+pub(super) fn open_error(dir: &Path, error: rocksdb::Error) -> StoreError {
+    match error.kind() {
+        _ if is_lock(&error) => StoreError::Locked { dir: dir.into() },
+        rocksdb::ErrorKind::Corruption => StoreError::Damaged { dir: dir.into(), what: error.into_string() },
+        _ => disk_error(dir, error),
+    }
+}
+
 /// `RocksDB` reports a lock that another process or this one holds as an I/O error. One about a lock file that cannot
 /// be made names the file too.
-pub(super) fn is_lock(error: &rocksdb::Error) -> bool {
+fn is_lock(error: &rocksdb::Error) -> bool {
     let says = |text| error.as_ref().contains(text);
     error.kind() == rocksdb::ErrorKind::IOError && (says("While lock file") || says("lock hold by current process"))
 }

@@ -48,6 +48,14 @@ pub enum StoreError {
         /// The hash asked for.
         wanted: primitive_types::H256,
     },
+    /// The database of this store cannot be opened as it is: files are missing or damaged.
+    #[error("the database in {} is damaged: {what}", dir.display())]
+    Damaged {
+        /// The directory.
+        dir: PathBuf,
+        /// What the database says.
+        what: String,
+    },
     /// A value does not say what its key or its format promises.
     #[error("the store is corrupt: {what}")]
     Corrupt {

@@ -10,6 +10,7 @@ mod guard;
 mod layout;
 mod options;
 mod record;
+mod retract;
 mod rocks;
 #[cfg(test)]
 mod tests;
@@ -17,4 +18,5 @@ mod tests;
 pub use self::error::StoreError;
 pub use self::layout::FORMAT_VERSION;
 pub use self::record::{Block, Checkpoint, RootRecord, RootState, Totals};
+pub use self::retract::{Damage, Retracted};
 pub use self::rocks::{Access, Durability, Marks, Presence, Store};

@@ -41,6 +41,8 @@ pub enum RootState {
     Syncing,
     /// Every node and code below it is in the store.
     Complete,
+    /// It was complete; then something below it was found missing or corrupt, and a repair has begun.
+    Damaged,
 }
 
 /// A block whose header is known.

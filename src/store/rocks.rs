@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use primitive_types::H256;
 use rocksdb::{ColumnFamily, DB, DBPinnableSlice, IteratorMode, WriteBatch, WriteOptions};
 
-use super::directory::{check_families, is_database, is_lock};
-use super::guard::{Guard, disk_error};
+use super::directory::{check_families, is_database, open_error};
+use super::guard::Guard;
 use super::layout::{
     self, CODES, FORMAT_VERSION, KEY_CHAIN_ID, KEY_CHECKPOINT, KEY_FORMAT, KEY_GENESIS, META, NODES, PREFIX_ROOT,
     STAGING, root_key,
@@ -18,7 +18,7 @@ use crate::trie::{Commit, EMPTY_ROOT, Key, Kind, Level, NodeSource, StoredNode, 
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
-    db: DB,
+    pub(super) db: DB,
     guard: Guard,
 }
 
@@ -87,9 +87,7 @@ impl Store {
             Access::Read => DB::open_cf_descriptors_read_only(&options::database(), dir, options::families(), false),
             Access::Create | Access::Write => DB::open_cf_descriptors(&options::database(), dir, options::families()),
         };
-        let db = opened.map_err(|error| {
-            if is_lock(&error) { StoreError::Locked { dir: dir.into() } } else { disk_error(dir, error) }
-        })?;
+        let db = opened.map_err(|error| open_error(dir, error))?;
         let store = Self { dir: dir.into(), db, guard: Guard::default() };
         store.check_format(access)?;
         Ok(store)
@@ -255,11 +253,15 @@ impl Store {
         self.write(batch, Durability::Disk)
     }
 
-    /// Removes every row of staging: nothing there is reachable from a root that is being synced.
+    /// Removes every row of staging: nothing there is reachable from a root that is being synced. Keeps them while a root
+    /// is damaged, whose upper nodes are there.
     ///
     /// # Errors
     /// When the database fails.
     pub fn clear_staging(&self) -> Result<(), StoreError> {
+        if self.roots()?.iter().any(|record| record.state == RootState::Damaged) {
+            return Ok(());
+        }
         let mut batch = WriteBatch::default();
         // Past the highest 32-byte key.
         batch.delete_range_cf(self.family(STAGING)?, [].as_slice(), [0xff; 33].as_slice());
@@ -367,7 +369,7 @@ impl Store {
         self.guard.write(&self.dir, || self.db.flush_wal(true))
     }
 
-    fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError> {
+    pub(super) fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError> {
         let mut options = WriteOptions::default();
         options.set_sync(durability == Durability::Disk);
         self.guard.write(&self.dir, || self.db.write_opt(batch, &options))
@@ -390,7 +392,7 @@ impl Store {
         }
     }
 
-    fn family(&self, name: &str) -> Result<&ColumnFamily, StoreError> {
+    pub(super) fn family(&self, name: &str) -> Result<&ColumnFamily, StoreError> {
         self.db.cf_handle(name).ok_or_else(|| StoreError::Corrupt { what: format!("family {name} is missing") })
     }
 
@@ -422,7 +424,7 @@ impl NodeSource for Store {
     }
 }
 
-fn json<T: serde::Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
+pub(super) fn json<T: serde::Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(record)
         .map_err(|error| StoreError::Corrupt { what: format!("a record cannot be written: {error}") })
 }

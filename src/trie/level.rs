@@ -1,6 +1,6 @@
 //! At which depth of which trie a node is.
 
-use super::{Kind, Nibbles};
+use super::{Kind, Nibbles, TrieKind};
 
 /// A node's depth and trie, or the place of all codes, in one byte: account nodes from 0 on, storage nodes from 65 on,
 /// by the nibbles of their path; 130 for codes; nothing above.
@@ -52,6 +52,16 @@ impl Level {
         self.0.into()
     }
 
+    /// The trie, and the depth in it; `None` where no node can be.
+    #[must_use]
+    pub fn place(self) -> Option<(TrieKind, usize)> {
+        match self.0 {
+            depth @ ..TRIE_LEVELS => Some((TrieKind::Account, depth.into())),
+            level if self.is_node() => Some((TrieKind::Storage, (level - TRIE_LEVELS).into())),
+            _ => None,
+        }
+    }
+
     /// Whether a node can be there.
     #[must_use]
     pub fn is_node(self) -> bool {
@@ -62,10 +72,12 @@ impl Level {
 impl std::fmt::Display for Level {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
-            depth @ ..TRIE_LEVELS => write!(f, "an account node at depth {depth}"),
-            level if self.is_node() => write!(f, "a storage node at depth {}", level - TRIE_LEVELS),
             level if *self == Self::CODE => write!(f, "a code (level {level})"),
-            level => write!(f, "nothing (level {level})"),
+            level => match self.place() {
+                Some((TrieKind::Account, depth)) => write!(f, "an account node at depth {depth}"),
+                Some((TrieKind::Storage, depth)) => write!(f, "a storage node at depth {depth}"),
+                None => write!(f, "nothing (level {level})"),
+            },
         }
     }
 }

@@ -136,7 +136,8 @@ pub enum Event {
     },
     /// Nothing is stored under the name, so nothing below it is visited.
     Missing(Target),
-    /// What is stored under the name is something else, so nothing below it is visited.
+    /// What is stored under the name is something else, so nothing below it is visited; or it is stored as a node at
+    /// another place, and what is below it is.
     Corrupt {
         /// Where.
         target: Target,
@@ -206,13 +207,13 @@ impl<'a, S: NodeSource, F: FnMut(&Target) -> bool> Walk<'a, S, F> {
             Target::Node(place) => place,
             Target::Code { owner, hash } => return Ok(Event::Code { owner, hash, bytes }),
         };
-        if let Some(stored) = stored.filter(|stored| *stored != place.level()) {
-            return Ok(Event::Corrupt { target, fault: Fault::Level { stored } });
-        }
         Ok(match decode(place.kind(), &place.path, place.after_extension, &bytes) {
             Ok(links) => {
                 self.push(&place, &links);
-                Event::Node { place, rlp: bytes, links }
+                match stored.filter(|stored| *stored != place.level()) {
+                    None => Event::Node { place, rlp: bytes, links },
+                    Some(stored) => Event::Corrupt { target, fault: Fault::Level { stored } },
+                }
             }
             Err(error) => Event::Corrupt { target, fault: error.into() },
         })

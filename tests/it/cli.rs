@@ -275,7 +275,7 @@ fn help_completions_and_the_manual_are_printed() {
     let manual = statesync(["man"]).exits(0);
     assert!(manual.stdout.contains(".TH statesync"), "{}", manual.stdout);
     let help = statesync(["--help"]).exits(0).stdout;
-    for command in ["sync", "status", "verify", "import", "serve", "demo", "completions", "man"] {
+    for command in ["sync", "status", "verify", "repair", "import", "serve", "demo", "completions", "man"] {
         assert!(help.contains(command), "{command}");
     }
     assert!(statesync(["--version"]).exits(0).stdout.starts_with("statesync "));

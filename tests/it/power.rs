@@ -95,7 +95,7 @@ fn a_loss_of_power_at_any_moment_leaves_a_store_that_is_whole_and_resumes() {
         }
         end_by(Signal::KILL, child);
         let before = if path.join("CURRENT").exists() { statesync(["status", "--datadir", text]).code } else { None };
-        let before = (before == Some(0)).then(|| stored(&path)).unwrap_or_default();
+        let before = if before == Some(0) { stored(&path) } else { Default::default() };
         lose_power(&path, &trace, loss % 2 == 0);
         if statesync(["status", "--datadir", text]).code == Some(0) {
             references.assert_presence_means_completeness(&path);

@@ -79,7 +79,7 @@ impl SimStore {
     }
 
     pub(super) fn begin_root(&mut self, record: &RootRecord) {
-        self.now.roots.retain(|root, other| other.state == RootState::Complete || *root == record.root);
+        self.now.roots.retain(|root, other| other.state != RootState::Syncing || *root == record.root);
         self.now.roots.entry(record.root).or_insert_with(|| record.clone());
         self.written(true);
     }

@@ -60,7 +60,7 @@ fn body(rng: &mut Rng) -> Body {
 
 fn change(state: &mut State, rng: &mut Rng) {
     let keys: Vec<H256> = state.keys().copied().collect();
-    for _ in 0..1 + rng.below(keys.len() as u64 / 3 + 1) {
+    for _ in 0..=rng.below(keys.len() as u64 / 3 + 1) {
         match rng.below(10) {
             0 => drop(state.insert(hashed(1_000 + rng.next() % 1_000_000), body(rng))),
             1 if state.len() > 1 => drop(state.remove(rng.pick(&keys))),

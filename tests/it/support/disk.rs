@@ -13,7 +13,7 @@ use super::state::InMemory;
 pub(crate) const NODES: &str = "nodes";
 pub(crate) const CODES: &str = "codes";
 pub(crate) const STAGING: &str = "staging";
-const FAMILIES: [&str; 4] = [NODES, CODES, STAGING, "meta"];
+pub(crate) const FAMILIES: [&str; 4] = [NODES, CODES, STAGING, "meta"];
 
 /// All nodes or codes of one family, by hash, without the levels of nodes.
 pub(crate) fn rows(dir: &Path, family: &str) -> HashMap<H256, Vec<u8>> {

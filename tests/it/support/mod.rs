@@ -2,6 +2,7 @@
 //! on the program.
 
 mod answer;
+mod archive;
 mod bridge;
 mod builder;
 mod chain;
@@ -30,11 +31,12 @@ use std::time::Duration;
 use tokio::net::TcpSocket;
 
 pub(crate) use self::answer::{Answer, Call, Element, Gate, Outcome, Request};
+pub(crate) use self::archive::{pack, unpack};
 pub(crate) use self::bridge::{Bridge, KEY};
 pub(crate) use self::builder::Builder;
 pub(crate) use self::content::Speaks;
 pub(crate) use self::disk::{
-    CODES, NODES, References, STAGING, assert_all_hashes_are_right, copy, raw_rows, replace, rows,
+    CODES, FAMILIES, NODES, References, STAGING, assert_all_hashes_are_right, copy, raw_rows, replace, rows,
 };
 pub(crate) use self::fail_io::{DiskFailure, DiskFault, FailIo, Traced};
 pub(crate) use self::faults::Faults;
