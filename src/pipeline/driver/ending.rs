@@ -12,9 +12,21 @@ impl<L: FnMut(Event) + Send> Driver<L> {
         }
     }
 
+    /// Ends with an error. The first one counts: what comes after it may come of it.
+    pub(super) fn fail(&mut self, error: SyncError) {
+        if !matches!(self.mode, Mode::Ending(Outcome::Failed(_))) {
+            self.mode = Mode::Ending(Outcome::Failed(error));
+            self.requests.abort_all();
+        }
+    }
+
+    pub(super) fn has_store_failed(&self) -> bool {
+        matches!(self.mode, Mode::Ending(Outcome::Failed(SyncError::Store(_))))
+    }
+
     /// How the sync ended, once it has.
     pub(super) fn ended(&mut self) -> Option<Outcome> {
-        if matches!(self.mode, Mode::Ending(Outcome::Failed(SyncError::Store(_)))) {
+        if self.has_store_failed() {
             // A store that failed takes no more.
             return Some(std::mem::replace(&mut self.mode, Mode::Syncing).into_outcome());
         }
@@ -46,6 +58,8 @@ impl<L: FnMut(Event) + Send> Driver<L> {
             (self.listener)(Event::Finished { root: self.options.root });
         }
         let stats: Vec<Stats> = self.pool.stats();
+        // A writer that still has something to say must not wait for a reader.
+        self.receiver.close();
         self.writer.stop();
         Ok(Report {
             root: self.options.root,

@@ -139,8 +139,7 @@ impl<L: FnMut(Event) + Send> Driver<L> {
         let mut messages = Vec::with_capacity(64);
         let outcome = loop {
             if let Err(error) = self.act() {
-                self.mode = Mode::Ending(Outcome::Failed(error));
-                self.requests.abort_all();
+                self.fail(error);
             }
             if let Some(outcome) = self.ended() {
                 break outcome;
@@ -150,8 +149,7 @@ impl<L: FnMut(Event) + Send> Driver<L> {
                 _ = self.receiver.recv_many(&mut messages, 64) => {
                     for message in messages.drain(..) {
                         if let Err(error) = self.handle(message) {
-                            self.mode = Mode::Ending(Outcome::Failed(error));
-                            self.requests.abort_all();
+                            self.fail(error);
                         }
                     }
                 }
@@ -164,6 +162,9 @@ impl<L: FnMut(Event) + Send> Driver<L> {
 
     /// Everything that can be done now without waiting.
     fn act(&mut self) -> Result<(), SyncError> {
+        if self.has_store_failed() {
+            return Ok(());
+        }
         let now = Instant::now();
         if matches!(self.mode, Mode::Syncing) {
             if self.options.max_duration.is_some_and(|limit| self.started + limit <= now) {
@@ -187,6 +188,10 @@ impl<L: FnMut(Event) + Send> Driver<L> {
 
     fn commit(&mut self, now: Instant) -> Result<(), SyncError> {
         if self.committing.is_some() {
+            if self.writer.is_gone() {
+                self.committing = None;
+                return Err(SyncError::Contradiction("the commit thread is gone".into()));
+            }
             return Ok(());
         }
         let uncommitted = self.scheduler.uncommitted();
@@ -201,9 +206,12 @@ impl<L: FnMut(Event) + Send> Driver<L> {
         if commit.is_empty() {
             return Ok(());
         }
-        self.committing = Some(uncommitted);
         let job = Job { marks: self.marks(&commit)?, commit, last: matches!(self.mode, Mode::Ending(_)) };
-        if self.writer.submit(job) { Ok(()) } else { Err(SyncError::Contradiction("the commit thread is gone".into())) }
+        if !self.writer.submit(job) {
+            return Err(SyncError::Contradiction("the commit thread is gone".into()));
+        }
+        self.committing = Some(uncommitted);
+        Ok(())
     }
 
     /// What a commit makes true.
