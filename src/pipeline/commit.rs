@@ -53,9 +53,8 @@ impl Writer {
                     synced = Instant::now();
                 }
                 let Some(written) = reply else { continue };
-                let failed = written.is_err();
-                // After a failed write nothing more may be written: what the disk holds is unknown.
-                if replies.blocking_send(Message::Committed(written)).is_err() || failed {
+                // After a failed write the store takes nothing more; a job that is on its way already is told so.
+                if replies.blocking_send(Message::Committed(written)).is_err() {
                     return;
                 }
             }
@@ -66,6 +65,11 @@ impl Writer {
     /// Hands a job over; the driver sends the next only when the last is done. False when the thread is gone.
     pub(super) fn submit(&self, job: Job) -> bool {
         self.jobs.try_send(job).is_ok()
+    }
+
+    /// Whether the thread has ended, which only a panic in it can bring about before [`Self::stop`].
+    pub(super) fn is_gone(&self) -> bool {
+        self.thread.is_finished()
     }
 
     /// Waits for the thread to end.

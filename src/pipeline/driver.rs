@@ -63,6 +63,9 @@ impl<L: FnMut(Event) + Send> Driver<L> {
             if let Err(error) = self.carry_out() {
                 self.core.fail(error);
             }
+            if self.writer.is_gone() {
+                self.core.fail(SyncError::Contradiction("the commit thread is gone".into()));
+            }
             if let Some(outcome) = self.core.ended() {
                 break outcome;
             }
@@ -151,6 +154,8 @@ impl<L: FnMut(Event) + Send> Driver<L> {
             _ => self.store.sync()?,
         }
         (self.listener)(Event::Progress(self.core.progress()));
+        // A writer that still has something to say must not wait for a reader.
+        self.receiver.close();
         self.writer.stop();
         let report = self.core.report(Instant::now(), outcome);
         if report.is_complete() {

@@ -14,16 +14,22 @@ impl Core {
         }
     }
 
-    /// It cannot go on.
+    /// Ends with an error. The first one counts: what comes after it may come of it.
     pub(in crate::pipeline) fn fail(&mut self, error: SyncError) {
-        self.mode = Mode::Ending(Outcome::Failed(error));
-        self.actions.push(Action::DropRequests);
+        if !matches!(self.mode, Mode::Ending(Outcome::Failed(_))) {
+            self.mode = Mode::Ending(Outcome::Failed(error));
+            self.actions.push(Action::DropRequests);
+        }
+    }
+
+    /// A store that failed takes no more, and a contradiction is not built upon.
+    pub(super) fn has_to_stop(&self) -> bool {
+        matches!(self.mode, Mode::Ending(Outcome::Failed(SyncError::Store(_) | SyncError::Contradiction(_))))
     }
 
     /// How the sync ended, once it has.
     pub(in crate::pipeline) fn ended(&mut self) -> Option<Outcome> {
-        if matches!(self.mode, Mode::Ending(Outcome::Failed(SyncError::Store(_) | SyncError::Contradiction(_)))) {
-            // A store that failed takes no more, and a contradiction is not built upon.
+        if self.has_to_stop() {
             return Some(std::mem::replace(&mut self.mode, Mode::Syncing).into_outcome());
         }
         if !self.is_quiet() {

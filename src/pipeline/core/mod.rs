@@ -173,6 +173,9 @@ impl Core {
 
     /// Everything that can be done now without waiting.
     fn try_to_act(&mut self, now: Instant) -> Result<(), SyncError> {
+        if self.has_to_stop() {
+            return Ok(());
+        }
         if matches!(self.mode, Mode::Syncing) {
             if self.options.max_duration.is_some_and(|limit| self.started + limit <= now) {
                 self.end(Outcome::Stopped(StopReason::TimeOver));
