@@ -1,9 +1,9 @@
 //! A few calls in one request, for probes and headers.
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{CallError, Client, RpcError};
+use super::reply::{self, ReplyError};
+use super::{CallError, Client};
 
 /// What calls in a batch are reported under.
 const BATCH: &str = "a batch of calls";
@@ -17,36 +17,18 @@ impl Client {
         let call = |(id, (method, params)): (usize, &(&str, Value))| json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         let body: Vec<Value> = calls.iter().enumerate().map(call).collect();
         let reply = self.post(Value::from(body).to_string().into_bytes()).await?;
-        let garbage = |error: serde_json::Error| CallError::Garbage { method: BATCH, why: error.to_string() };
-        let elements = match serde_json::from_slice(&reply).map_err(garbage)? {
-            Reply::Batch(elements) => elements,
-            Reply::Whole(Element { error: Some(error), .. }) => return Err(error.into()),
-            Reply::Whole(_) => return Err(CallError::Garbage { method: BATCH, why: "one result for all".into() }),
-        };
         let mut results: Vec<Option<Result<Value, CallError>>> = calls.iter().map(|_| None).collect();
-        for element in elements {
-            let place = element.id.as_u64().and_then(|id| usize::try_from(id).ok());
-            if let Some(result @ None) = place.and_then(|place| results.get_mut(place)) {
-                *result = Some(element.error.map_or(Ok(element.result), |error| Err(error.into())));
-            }
-        }
+        let read = reply::elements(&reply, |element| {
+            let Some(place) = element.place() else { return };
+            let Some(((method, _), result @ None)) = calls.get(place).zip(results.get_mut(place)) else { return };
+            let value = || reply::value(element.result).map_err(|why| CallError::Garbage { method, why });
+            *result = Some(element.error.map_or_else(value, |error| Err(error.into())));
+        });
+        read.map_err(|error| match error {
+            ReplyError::Whole(error) => error.into(),
+            ReplyError::Garbage(why) => CallError::Garbage { method: BATCH, why },
+        })?;
         let missing = |method| Err(CallError::Garbage { method, why: "it is left out".into() });
         Ok(results.into_iter().zip(calls).map(|(result, (method, _))| result.unwrap_or(missing(*method))).collect())
     }
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Reply {
-    Batch(Vec<Element>),
-    Whole(Element),
-}
-
-#[derive(Deserialize)]
-struct Element {
-    #[serde(default)]
-    id: Value,
-    #[serde(default)]
-    result: Value,
-    error: Option<RpcError>,
 }

@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::print_stderr, reason = "a test says what it left out, and its seed when it fails")]
 
+#[path = "../hostile/mod.rs"]
+mod hostile;
 mod support;
 
 mod bad_input;
@@ -15,6 +17,7 @@ mod genesis;
 mod geth;
 mod geth_moves;
 mod geth_path;
+mod hostile_peers;
 mod kill;
 mod limits;
 mod outcomes;
