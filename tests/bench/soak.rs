@@ -6,7 +6,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    clippy::exit,
+    clippy::cast_precision_loss,
     reason = "a measurement: it prints figures, and ends where something fails"
 )]
 
@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use primitive_types::{H160, H256, U256};
-use serde_json::Value;
 use statesync::genesis::{Genesis, GenesisAccount};
 use statesync::serve::{MemoryState, Options, Server};
 use statesync::trie::keccak256;

@@ -18,6 +18,7 @@ mod geth;
 mod geth_moves;
 mod geth_path;
 mod hostile_peers;
+mod hostile_roots;
 mod kill;
 mod limits;
 mod outcomes;
