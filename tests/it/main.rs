@@ -27,6 +27,7 @@ mod peers_command;
 mod pivot;
 mod refusals;
 mod resume;
+mod serving;
 mod test_peer;
 mod transports;
 mod wire;
