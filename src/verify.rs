@@ -1,21 +1,24 @@
 //! The offline check: everything a root reaches is read back, hashed and decoded anew, and counted.
 
-use std::collections::{HashMap, HashSet};
+mod shards;
+mod weights;
+
+use std::cell::Cell;
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use primitive_types::H256;
 use rayon::prelude::*;
 
+use self::shards::{Shards, lock};
+use self::weights::Weights;
 use crate::store::{Damage, Totals};
-use crate::trie::{Event, Fault, Leaf, NodeSource, Place, Target, Walk};
+use crate::trie::{Event, Fault, Leaf, Links, NodeSource, Place, Target, Walk};
 
 /// Depth at which the account trie is split into walks of their own: 256 of them keep every core busy to the end, and
 /// the part above is small.
 const SPLIT_DEPTH: usize = 2;
-
-/// Shards of the sets of hashes seen, so that threads seldom meet at one lock.
-const SHARDS: usize = 64;
 
 /// Faults that are kept one by one; further ones are only counted.
 pub const FAULTS_LISTED: usize = 1_000;
@@ -23,7 +26,8 @@ pub const FAULTS_LISTED: usize = 1_000;
 /// What a check found.
 #[derive(Debug, Default)]
 pub struct Verification {
-    /// What the state holds, as far as it could be reached.
+    /// What the state holds, as far as it could be reached. A malformed state may hold a subtree so often that the
+    /// numbers end at their greatest.
     pub totals: Totals,
     /// Nodes and codes that are not there.
     pub missing: u64,
@@ -68,7 +72,11 @@ impl Verification {
 
 /// Checks the state at `root`. Runs on rayon's threads; `visited` counts up as nodes and codes are checked.
 ///
-/// Memory: 32 bytes and the set's overhead for each distinct node and code.
+/// Each node that has others below it is read once for each depth at which it is, and once more if storage tries share
+/// it, however often the state refers to it.
+///
+/// Memory: 33 bytes and the table's overhead for each distinct node and code, and some 150 bytes for each reference to a
+/// node with others below it that another storage trie has too.
 ///
 /// # Errors
 /// When the source fails to read. What is missing or corrupt is a result, not an error.
@@ -101,6 +109,7 @@ where
         nodes: Shards::new(),
         codes: Shards::new(),
         storages: Mutex::default(),
+        skipped: Mutex::default(),
     };
     let mut parts = Vec::new();
     let mut verification = check.walk(Place::root(None, root), |place| {
@@ -115,7 +124,7 @@ where
     verification = verification.and(rest, faults_listed);
     verification.totals.nodes = check.nodes.len();
     verification.totals.codes = check.codes.len();
-    verification.totals.slots = check.slots();
+    check.weigh(&mut verification.totals)?;
     Ok(verification)
 }
 
@@ -123,32 +132,54 @@ struct Check<'a, S> {
     source: &'a S,
     faults_listed: usize,
     visited: &'a AtomicU64,
-    nodes: Shards,
-    codes: Shards,
+    /// By name and depth.
+    nodes: Shards<Role>,
+    codes: Shards<()>,
     /// By storage root: how many accounts hold it, and how many slots it has.
     storages: Mutex<HashMap<H256, (u64, u64)>>,
+    /// Nodes that were met again and not read again.
+    skipped: Mutex<Vec<Skipped>>,
+}
+
+/// What a sound node is, as far as another reference to it is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// It refers to no node: reading it again is as good as noting that it was met again.
+    Leaf,
+    /// It refers to others.
+    Branch,
+    /// It refers to one, and no extension may refer to it.
+    Extension,
+}
+
+/// A node whose subtree has been walked from another place.
+#[derive(Clone, Copy, Debug)]
+struct Skipped {
+    place: Place,
+    /// The root of the storage trie it is in.
+    storage: H256,
 }
 
 impl<S: NodeSource> Check<'_, S> {
     /// Walks what is below `start`, but for the places that `enter` refuses, and every shared storage trie and code
     /// once, whichever walk meets it first.
     fn walk(&self, start: Place, mut enter: impl FnMut(&Place) -> bool) -> Result<Verification, S::Error> {
+        let storage = Cell::new(H256::zero());
         let walk = Walk::new(self.source, start, |target| match target {
-            Target::Code { hash, .. } => self.codes.insert(*hash),
-            Target::Node(place) if place.owner.is_some() && place.is_root() => self.enter_storage(place.hash),
-            Target::Node(place) => enter(place),
+            Target::Code { hash, .. } => self.codes.insert(*hash, ()),
+            Target::Node(place) if place.owner.is_some() && place.is_root() => {
+                storage.set(place.hash);
+                self.enter_storage(place.hash)
+            }
+            Target::Node(place) => enter(place) && self.enter(place, storage.get()),
         });
         let mut found = Verification::default();
-        let mut storage = H256::zero();
         for event in walk {
             self.visited.fetch_add(1, Ordering::Relaxed);
             match event? {
                 Event::Node { place, links, .. } => {
-                    self.nodes.insert(place.hash);
-                    if place.owner.is_some() && place.is_root() {
-                        storage = place.hash;
-                    }
-                    self.count(storage, &links.leaves, &mut found.totals);
+                    self.nodes.insert(tag(&place), Role::of(&links));
+                    self.count(storage.get(), &links.leaves, &mut found.totals);
                 }
                 Event::Code { .. } => {}
                 Event::Missing(target) => self.add(&mut found, target, None),
@@ -177,6 +208,21 @@ impl<S: NodeSource> Check<'_, S> {
         *holders == 1
     }
 
+    /// Whether a node has to be read: not if its subtree has been walked, or is being walked, at the same depth of a trie
+    /// of the same kind. Then all is well below it if it is there, and only the counts depend on how often it is met.
+    /// Without this, a few nodes that refer to one another many times over would be a walk without an end.
+    fn enter(&self, place: &Place, storage: H256) -> bool {
+        let walked = match self.nodes.get(&tag(place)) {
+            None | Some(Role::Leaf) => false,
+            Some(Role::Branch) => true,
+            Some(Role::Extension) => !place.after_extension,
+        };
+        if walked {
+            lock(&self.skipped).push(Skipped { place: *place, storage });
+        }
+        !walked
+    }
+
     fn count(&self, storage: H256, leaves: &[Leaf], totals: &mut Totals) {
         let slots = leaves.iter().filter(|leaf| matches!(leaf, Leaf::Slot { .. })).count() as u64;
         totals.accounts += leaves.len() as u64 - slots;
@@ -185,14 +231,32 @@ impl<S: NodeSource> Check<'_, S> {
         }
     }
 
-    fn slots(&self) -> u64 {
-        lock(&self.storages).values().map(|(holders, slots)| holders * slots).sum()
+    /// Adds up the slots, and what is below the nodes that were skipped.
+    fn weigh(&self, totals: &mut Totals) -> Result<(), S::Error> {
+        let mut storages = lock(&self.storages);
+        let (of_storages, of_accounts): (Vec<Skipped>, Vec<Skipped>) =
+            lock(&self.skipped).iter().partition(|skipped| skipped.place.owner.is_some());
+        let mut weights = Weights::new(self.source, HashMap::new());
+        for Skipped { place, storage } in of_storages {
+            let (_, slots) = storages.entry(storage).or_default();
+            *slots = slots.saturating_add(weights.of(&place)?.slots);
+        }
+        let all = storages.values().map(|(holders, slots)| holders.saturating_mul(*slots));
+        totals.slots = all.fold(0, u64::saturating_add);
+        let slots = storages.iter().map(|(root, (_, slots))| (*root, *slots)).collect();
+        let mut weights = Weights::new(self.source, if of_accounts.is_empty() { HashMap::new() } else { slots });
+        for Skipped { place, .. } in of_accounts {
+            let weight = weights.of(&place)?;
+            totals.accounts = totals.accounts.saturating_add(weight.accounts);
+            totals.slots = totals.slots.saturating_add(weight.slots);
+        }
+        Ok(())
     }
 }
 
 impl Verification {
     fn and(mut self, other: Self, faults_listed: usize) -> Self {
-        self.totals.accounts += other.totals.accounts;
+        self.totals.accounts = self.totals.accounts.saturating_add(other.totals.accounts);
         self.missing += other.missing;
         self.corrupt += other.corrupt;
         self.faults.extend(other.faults);
@@ -201,26 +265,23 @@ impl Verification {
     }
 }
 
-/// A set of hashes that threads fill together.
-struct Shards(Vec<Mutex<HashSet<H256>>>);
-
-impl Shards {
-    fn new() -> Self {
-        Self((0..SHARDS).map(|_| Mutex::default()).collect())
-    }
-
-    fn insert(&self, hash: H256) -> bool {
-        // Hashes are uniform: any byte picks a shard evenly.
-        let shard = usize::from(hash.as_bytes()[0]) % SHARDS;
-        self.0.get(shard).is_none_or(|shard| lock(shard).insert(hash))
-    }
-
-    fn len(&self) -> u64 {
-        self.0.iter().map(|shard| lock(shard).len() as u64).sum()
+impl Role {
+    fn of(links: &Links) -> Self {
+        match (links.children.as_slice(), links.leaves.as_slice()) {
+            ([], _) => Self::Leaf,
+            // A branch has two children at least.
+            ([child], []) if child.after_extension => Self::Extension,
+            _ => Self::Branch,
+        }
     }
 }
 
-/// A set is whole even if a thread died while it held the lock: each use is one operation.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+/// A node's name and what it depends on whether its subtree is in order: its depth and the kind of trie. Hashes that
+/// differ in these bits alone do not exist.
+fn tag(place: &Place) -> H256 {
+    let mut tag = place.hash;
+    let [.., kind, depth] = &mut tag.0;
+    *kind ^= u8::from(place.owner.is_some());
+    *depth ^= u8::try_from(place.path.len()).unwrap_or(u8::MAX);
+    tag
 }

@@ -228,6 +228,11 @@ pub(super) struct ServeArgs {
     /// The address to listen on. Anyone who reaches it can read the state
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8545")]
     pub(super) listen: SocketAddr,
+
+    /// A host name that requests may be addressed to, besides localhost and every IP address; repeat it for more. * allows
+    /// any, also a web page's that has made a browser take this machine for its own
+    #[arg(long = "host", value_name = "NAME")]
+    pub(super) host: Vec<String>,
 }
 
 #[derive(Debug, Args)]

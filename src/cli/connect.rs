@@ -5,13 +5,18 @@ use futures_util::future::join_all;
 use super::args::PeerArgs;
 use super::exit::{Exit, Failure};
 use crate::peers::{
-    Chain, Client, ConnectOptions, JwtSecret, Peer, PeerInfo, PeerUrl, PoolLimits, ProbeError, TransportError, probe,
+    CallError, Chain, Client, ConnectOptions, JwtSecret, Peer, PeerInfo, PeerUrl, PoolLimits, ProbeError,
+    TransportError, probe,
 };
 use crate::store::{Store, StoreError};
 use crate::ui;
 
 /// The environment variable with peers' addresses, as in other tools.
 const URL_VARIABLE: &str = "ETH_RPC_URL";
+
+/// How many time-outs of one call a peer has to say what it is. That takes some five calls; one that answers each at the
+/// last moment must not keep the others waiting.
+const PROBE_TIMEOUTS: u32 = 2;
 
 /// Peers of one chain.
 #[derive(Debug)]
@@ -78,7 +83,10 @@ pub(super) fn options(arguments: &PeerArgs) -> Result<ConnectOptions, Failure> {
 /// those that do not answer are kept as long as one does: they may come back.
 pub(super) async fn connect(arguments: &PeerArgs, store: Option<&Store>) -> Result<Connected, Failure> {
     let clients = clients(arguments)?;
-    let answers = join_all(clients.iter().map(|client| probe(client, arguments.dialect))).await;
+    let within = arguments.rpc_timeout * PROBE_TIMEOUTS;
+    let late = |_| Err(CallError::from(TransportError::TimedOut(within)).into());
+    let ask = async |client| tokio::time::timeout(within, probe(client, arguments.dialect)).await.unwrap_or_else(late);
+    let answers = join_all(clients.iter().map(ask)).await;
     let stored = store.map(chain_of).transpose()?.unwrap_or_default();
     let mut infos = answers.iter().filter_map(|answer| answer.as_ref().ok());
     let Some(first) = infos.next() else { return Err(nobody(&clients, &answers)) };

@@ -14,7 +14,8 @@ pub(super) fn run(arguments: &ServeArgs) -> Result<Exit, Failure> {
     let source = source(arguments)?;
     runtime()?.block_on(async {
         let mut signals = Signals::new()?;
-        let bound = Server::bind(&arguments.listen.to_string(), Options::default()).await;
+        let options = Options { hosts: arguments.host.clone(), ..Options::default() };
+        let bound = Server::bind(&arguments.listen.to_string(), options).await;
         let server = bound.map_err(|error| {
             Failure::new(Exit::Usage, error.to_string())
                 .hint("choose another address with --listen; port 0 takes a free one")

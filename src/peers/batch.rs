@@ -1,8 +1,8 @@
 //! A few calls in one request, for probes and headers.
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::reply::{self, ReplyError};
 use super::{CallError, Client, RpcError, Verdict};
 
 /// What calls in a batch are reported under.
@@ -18,22 +18,24 @@ impl Client {
         let call = |(id, (method, params)): (usize, &(&str, Value))| json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         let body: Vec<Value> = calls.iter().enumerate().map(call).collect();
         let reply = self.post(Value::from(body).to_string().into_bytes()).await?;
-        let garbage = |error: serde_json::Error| CallError::Garbage { method: BATCH, why: error.to_string() };
-        let elements = match serde_json::from_slice(&reply).map_err(garbage)? {
-            Reply::Batch(elements) => elements,
-            Reply::Whole(Element { error: Some(error), .. }) => return Err(error.into()),
-            Reply::Whole(_) => return Err(CallError::Garbage { method: BATCH, why: "one result for all".into() }),
-        };
         let mut results: Vec<Option<Result<Value, CallError>>> = calls.iter().map(|_| None).collect();
-        for element in elements {
+        let mut limited = None;
+        let read = reply::elements(&reply, |element| {
             // It is the peer that needs a rest, not the call; and without this answer the others may mislead.
             if let Some(error) = element.error.as_ref().filter(|error| asks_for_rest(error)) {
-                return Err(error.clone().into());
+                limited = Some(error.clone());
             }
-            let place = element.id.as_u64().and_then(|id| usize::try_from(id).ok());
-            if let Some(result @ None) = place.and_then(|place| results.get_mut(place)) {
-                *result = Some(element.error.map_or(Ok(element.result), |error| Err(error.into())));
-            }
+            let Some(place) = element.place() else { return };
+            let Some(((method, _), result @ None)) = calls.get(place).zip(results.get_mut(place)) else { return };
+            let value = || reply::value(element.result).map_err(|why| CallError::Garbage { method, why });
+            *result = Some(element.error.map_or_else(value, |error| Err(error.into())));
+        });
+        read.map_err(|error| match error {
+            ReplyError::Whole(error) => error.into(),
+            ReplyError::Garbage(why) => CallError::Garbage { method: BATCH, why },
+        })?;
+        if let Some(error) = limited {
+            return Err(error.into());
         }
         let missing = |method| Err(CallError::Garbage { method, why: "it is left out".into() });
         Ok(results.into_iter().zip(calls).map(|(result, (method, _))| result.unwrap_or(missing(*method))).collect())
@@ -42,20 +44,4 @@ impl Client {
 
 fn asks_for_rest(error: &RpcError) -> bool {
     matches!(Verdict::of_error(error), Verdict::RateLimited(_))
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Reply {
-    Batch(Vec<Element>),
-    Whole(Element),
-}
-
-#[derive(Deserialize)]
-struct Element {
-    #[serde(default)]
-    id: Value,
-    #[serde(default)]
-    result: Value,
-    error: Option<RpcError>,
 }

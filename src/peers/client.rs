@@ -2,27 +2,13 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ConnectOptions, PeerUrl, Transport, TransportError};
+use super::reply;
+use super::{ConnectOptions, PeerUrl, RpcError, Transport, TransportError};
 
 /// The largest reply to a single call: a block with its transaction hashes is far below.
 const REPLY_BYTES_MAX: usize = 8 << 20;
-
-/// A JSON-RPC error object.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, thiserror::Error)]
-#[error("error {code}: {message}")]
-pub struct RpcError {
-    /// The error code.
-    pub code: i64,
-    /// The error text.
-    #[serde(default)]
-    pub message: String,
-    /// What else the peer has to say, such as how long to wait.
-    #[serde(default)]
-    pub data: Option<Value>,
-}
 
 /// Why a call brought no result.
 #[derive(Debug, thiserror::Error)]
@@ -84,19 +70,13 @@ impl Client {
     /// # Errors
     /// [`CallError`] when there is no result; a `null` result is [`Value::Null`].
     pub async fn call(&self, method: &'static str, params: Value) -> Result<Value, CallError> {
-        #[derive(Deserialize)]
-        struct Reply {
-            #[serde(default)]
-            result: Value,
-            error: Option<RpcError>,
-        }
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string().into_bytes();
         let reply = self.post(body).await?;
-        let reply: Reply =
-            serde_json::from_slice(&reply).map_err(|error| CallError::Garbage { method, why: error.to_string() })?;
+        let garbage = |why| CallError::Garbage { method, why };
+        let reply = reply::single(&reply).map_err(garbage)?;
         match reply.error {
             Some(error) => Err(error.into()),
-            None => Ok(reply.result),
+            None => reply::value(reply.result).map_err(garbage),
         }
     }
 

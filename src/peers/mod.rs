@@ -11,18 +11,21 @@ mod outcome;
 mod peer;
 mod pool;
 mod probe;
+mod reply;
 mod transport;
 mod url;
 pub mod wire;
+mod words;
 
 pub use self::block::{BlockId, Header, NotABlock, header, headers};
-pub use self::client::{CallError, Client, RpcError};
+pub use self::client::{CallError, Client};
 pub use self::dialect::{CODE_PREFIX, Dialect};
 pub use self::outcome::Verdict;
 pub use self::peer::Peer;
 pub use self::pool::{Ask, Dispatch, Outage, Pool, PoolLimits, RequestId, Sent, Stats, Trip, Unavailable};
 pub use self::probe::{About, Chain, PeerInfo, ProbeError, probe};
 pub(crate) use self::probe::{about, find_dialect};
+pub use self::reply::RpcError;
 pub use self::transport::{
     Compression, ConnectOptions, HeaderError, JwtError, JwtSecret, NotACompression, Transport, TransportError,
 };

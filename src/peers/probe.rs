@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::block::headers;
 use super::dialect::LAST_STATE_ID;
+use super::words::tame;
 use super::{Ask, BlockId, CallError, Client, Dialect, Header, Verdict, wire};
 use crate::trie::{EMPTY_ROOT, Item, Key, Kind};
 
@@ -114,7 +115,7 @@ pub(crate) async fn about(client: &Client) -> Result<About, CallError> {
     let about = client.batch(&[("eth_chainId", json!([])), ("web3_clientVersion", json!([]))]).await?;
     let mut about = about.into_iter().map(Result::ok);
     let id = about.next().flatten().as_ref().and_then(quantity);
-    let name = about.next().flatten().and_then(|name| name.as_str().map(str::to_owned));
+    let name = about.next().flatten().and_then(|name| name.as_str().map(tame));
     let blocks = headers(client, &[BlockId::Tag("earliest"), BlockId::Tag("latest")]).await?;
     let [genesis, head] = first_two(blocks);
     // Tags are the peer's to interpret; only block 0 is the genesis.

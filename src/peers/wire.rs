@@ -1,12 +1,30 @@
 //! Items as JSON-RPC requests, replies as one answer for each item.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::reply::{Element, elements};
 use super::{Ask, Dialect, RpcError};
+use crate::trie::Kind;
+
+pub use super::reply::ReplyError;
 
 /// JSON around one key in a request: `{"jsonrpc":"2.0","id":NNNN,"method":"debug_dbGet","params":["0x…"]},`.
 const CALL_BYTES: usize = 150;
+
+/// Room for an error page or an error for the whole batch, in the reply to any batch.
+const REPLY_BYTES: usize = 256 << 10;
+
+/// Room for a node: three times a full branch as hex, so that an error in its place may be wordy.
+const NODE_BYTES: usize = 4 << 10;
+
+/// Room for a code: twice what mainnet allows (EIP-170), as hex.
+const CODE_BYTES: usize = 100_000;
+
+/// Room for codes that are longer, of chains that allow it: one of 2 MiB, eighty times mainnet's limit.
+const LONG_CODE_BYTES: usize = 4 << 20;
+
+/// No reply is longer, however much is asked for. The pool asks for less than a fourth of it.
+pub(crate) const REPLY_BYTES_MAX: usize = 16 << 20;
 
 /// The answer to one asked item.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,17 +39,6 @@ pub enum Answer<'a> {
     Nonsense,
     /// The reply has no element with the item's id.
     Nothing,
-}
-
-/// The reply is no answer to the batch.
-#[derive(Debug, thiserror::Error)]
-pub enum ReplyError {
-    /// One error for the whole batch.
-    #[error(transparent)]
-    Whole(RpcError),
-    /// Not JSON-RPC at all.
-    #[error("the reply is not JSON-RPC: {0}")]
-    Garbage(String),
 }
 
 /// A batch of reads, one for each item, with its place in the batch as id.
@@ -60,19 +67,13 @@ pub fn request(dialect: Dialect, asks: &[Ask]) -> Vec<u8> {
     body
 }
 
-/// One element of a reply. Ids are echoed by the server and untrusted.
-#[derive(Deserialize)]
-struct Element<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    result: Option<&'a RawValue>,
-    error: Option<RpcError>,
-}
-
-/// Tells `"result": null` from no result.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
+/// The most bytes that an honest peer's reply to these asks has. It bounds what a dishonest one makes this side hold.
+#[must_use]
+pub fn reply_bytes_max(asks: &[Ask]) -> usize {
+    let codes = asks.iter().filter(|ask| ask.item.key.kind == Kind::Code).count();
+    let any_code = if codes > 0 { LONG_CODE_BYTES } else { 0 };
+    let bytes = REPLY_BYTES + NODE_BYTES * (asks.len() - codes) + CODE_BYTES * codes + any_code;
+    bytes.min(REPLY_BYTES_MAX)
 }
 
 /// The answers to a batch of `asked` items, in the order they were asked. Elements may come in any order; of two with
@@ -81,22 +82,13 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&
 /// # Errors
 /// [`ReplyError`] when the reply has no elements to match.
 pub fn answers(reply: &[u8], asked: usize) -> Result<Vec<Answer<'_>>, ReplyError> {
-    let garbage = |error: &dyn std::fmt::Display| ReplyError::Garbage(error.to_string());
-    let text = std::str::from_utf8(reply).map_err(|error| garbage(&error))?;
-    if text.trim_start().starts_with('{') {
-        let element: Element<'_> = serde_json::from_str(text).map_err(|error| garbage(&error))?;
-        let error = element.error.ok_or_else(|| garbage(&"one result for a batch"))?;
-        return Err(ReplyError::Whole(error));
-    }
-    let elements: Vec<Element<'_>> = serde_json::from_str(text).map_err(|error| garbage(&error))?;
     let mut answers = vec![Answer::Nothing; asked];
-    for element in elements {
-        let id = element.id.and_then(|id| id.get().trim_matches('"').parse::<usize>().ok());
-        let Some(answer) = id.and_then(|id| answers.get_mut(id)) else { continue };
-        if *answer == Answer::Nothing {
+    elements(reply, |element| {
+        let answer = element.place().and_then(|id| answers.get_mut(id));
+        if let Some(answer @ Answer::Nothing) = answer {
             *answer = Answer::of(element);
         }
-    }
+    })?;
     Ok(answers)
 }
 

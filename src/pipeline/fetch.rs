@@ -7,10 +7,6 @@ use tokio::sync::mpsc::Sender;
 use super::core::Message;
 use crate::peers::{Client, Dispatch, TransportError, Trip, wire};
 
-/// The largest reply to a batch. geth stops at 25 MB of results; JSON around them and the one result that crosses the
-/// line come on top.
-pub(crate) const REPLY_BYTES_MAX: usize = 32 << 20;
-
 /// A late reply is waited for this many times the time-out. Its items are asked of others meanwhile; if it comes first
 /// after all, it is used.
 const LATE_FACTOR: u32 = 3;
@@ -28,7 +24,7 @@ pub(super) async fn fetch(client: Client, request: Dispatch, timeout: Duration, 
     let late_after = request.late_after.map_or(timeout, |late| late.min(timeout));
     let body = wire::request(request.dialect, &request.asks);
     let started = Instant::now();
-    let post = client.transport().exchange(body, REPLY_BYTES_MAX);
+    let post = client.transport().exchange(body, wire::reply_bytes_max(&request.asks));
     tokio::pin!(post);
     let reply = if let Ok(reply) = tokio::time::timeout(late_after, &mut post).await {
         reply

@@ -27,7 +27,6 @@ mod verify;
 pub use self::control::{Handle, StopReason, Sync, SyncOptions};
 pub use self::error::SyncError;
 pub use self::event::{Event, Progress};
-pub(crate) use self::fetch::REPLY_BYTES_MAX;
 pub use self::follow::{Follow, PivotSource, Target, Trend};
 pub use self::plan::{COMMIT_ITEMS, OUTSTANDING_MAX};
 pub use self::report::{Outcome, Report};

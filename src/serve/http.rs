@@ -10,8 +10,8 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt;
 
-use super::Options;
 use super::rpc::Rpc;
+use super::{Options, outgoing};
 
 /// The media types of a JSON-RPC body. Browsers send them to other sites only where the site agrees, which this one
 /// never does.
@@ -33,8 +33,9 @@ pub(super) async fn answer(State(rpc): State<Arc<Rpc>>, request: Request) -> Res
         Ok(body) => body,
         Err(rejection) => return rejection.into_response(),
     };
+    let (write_timeout, permit) = (rpc.options().write_timeout, rpc.turn().await);
     match tokio::task::spawn_blocking(move || rpc.answer(&body)).await {
-        Ok(reply) => ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], reply).into_response(),
+        Ok(reply) => outgoing::response(reply, write_timeout, permit),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be made").into_response(),
     }
 }

@@ -25,6 +25,13 @@ const BODY: Duration = Duration::from_secs(30);
 /// How long a batch is worked on before the rest of it is refused; geth's, just short of its write time-out.
 const ANSWER: Duration = Duration::from_millis(29_900);
 
+/// How long a client may take to take a reply; geth's write time-out.
+const WRITE: Duration = Duration::from_secs(30);
+
+/// Replies in memory at once. Each may have the 25 MB of a full batch until its client has taken it; all together have
+/// 400 MB at most.
+const REPLIES: usize = 16;
+
 /// How long requests in flight may take to end after the shutdown.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
@@ -46,6 +53,10 @@ pub struct Options {
     pub body_timeout: Duration,
     /// How long a batch is worked on before the rest of it is refused.
     pub answer_timeout: Duration,
+    /// How long a client may take to take a reply.
+    pub write_timeout: Duration,
+    /// The most requests that are answered, or whose replies are taken, at once; more wait for their turn.
+    pub replies: usize,
     /// How long requests in flight may take to end after the shutdown.
     pub shutdown_timeout: Duration,
     /// Host names that requests may be addressed to, besides `localhost` and every IP address; `*` allows any. What
@@ -63,6 +74,8 @@ impl Default for Options {
             idle_timeout: IDLE,
             body_timeout: BODY,
             answer_timeout: ANSWER,
+            write_timeout: WRITE,
+            replies: REPLIES,
             shutdown_timeout: SHUTDOWN,
             hosts: Vec::new(),
         }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::params::text;
 use super::reply::{NO_ID, Refusal, push_answer, push_refusal};
@@ -16,6 +17,7 @@ pub(super) struct Rpc {
     source: Arc<dyn Source>,
     options: Options,
     stats: Arc<ServeStats>,
+    turns: Arc<Semaphore>,
 }
 
 /// What a server has done so far. Counters only grow and are exact once the requests counted have been answered.
@@ -43,7 +45,14 @@ enum Message<'a> {
 
 impl Rpc {
     pub(super) fn new(source: Arc<dyn Source>, options: Options, stats: Arc<ServeStats>) -> Self {
-        Self { source, options, stats }
+        let turns = Arc::new(Semaphore::new(options.replies));
+        Self { source, options, stats, turns }
+    }
+
+    /// Waits until one more reply may be made; the permit is to be held until it has been sent.
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        // Fails only when the semaphore is closed, which it never is.
+        Arc::clone(&self.turns).acquire_owned().await.ok()
     }
 
     pub(super) fn options(&self) -> &Options {

@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use super::patient::Patient;
 use super::rpc::Rpc;
 use super::{Options, ServeStats, Source, http};
 
@@ -71,7 +72,7 @@ impl Server {
         let mut builder = http1::Builder::new();
         // It also bounds how long a connection is kept between requests.
         builder.timer(TokioTimer::new()).header_read_timeout(options.idle_timeout);
-        let shutdown_timeout = options.shutdown_timeout;
+        let (shutdown_timeout, write_timeout) = (options.shutdown_timeout, options.write_timeout);
         let rpc = Arc::new(Rpc::new(source, options, Arc::clone(&stats)));
         let service = TowerToHyperService::new(Router::new().route("/", any(http::answer)).with_state(rpc));
 
@@ -85,7 +86,8 @@ impl Server {
                 Some(_) = connections.join_next() => continue,
             };
             stats.connections.fetch_add(1, Ordering::Relaxed);
-            let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service.clone()));
+            let connection = graceful
+                .watch(builder.serve_connection(TokioIo::new(Patient::new(stream, write_timeout)), service.clone()));
             connections.spawn(async move {
                 // How a connection ends, on time, by the client or by an error, is all the same to the others.
                 let _ = connection.await;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::gate::{Closed, Gate};
 use crate::peers::{Ask, Client, Dialect, TransportError, Verdict, wire};
-use crate::pipeline::{Checked, REPLY_BYTES_MAX, check};
+use crate::pipeline::{Checked, check};
 use crate::trie::Item;
 
 /// Reads items from one peer.
@@ -53,7 +53,7 @@ impl Connection {
     pub(super) async fn exchange(self, items: Vec<Item>) -> Reply {
         let asks: Vec<Ask> = items.into_iter().map(|item| Ask { item, bare_code: false }).collect();
         let body = wire::request(self.dialect, &asks);
-        let reply = self.client.transport().exchange(body, REPLY_BYTES_MAX);
+        let reply = self.client.transport().exchange(body, wire::reply_bytes_max(&asks));
         let reply = tokio::time::timeout(self.timeout, reply).await;
         let bytes = reply.unwrap_or(Err(TransportError::TimedOut(self.timeout)));
         Reply { asks, bytes, at: Instant::now() }

@@ -82,7 +82,7 @@ impl Place {
         self.path.is_empty()
     }
 
-    fn child(&self, child: &Child) -> Self {
+    pub(crate) fn child(&self, child: &Child) -> Self {
         let Child { path, hash, after_extension } = *child;
         Self { owner: self.owner, path, hash, after_extension }
     }

@@ -106,6 +106,9 @@ fn is_account(place: &Place) -> bool {
     place.owner.is_none()
 }
 
+/// A family and a row in it, what takes its place, how many are then missing and corrupt, and a word that is said.
+type Case = (&'static str, H256, Option<Vec<u8>>, (u64, u64), &'static str);
+
 #[test]
 fn damage_of_each_kind_is_found_and_repaired_by_what_is_missing_or_corrupt_alone() {
     let world = World::new(80);
@@ -115,7 +118,7 @@ fn damage_of_each_kind_is_found_and_repaired_by_what_is_missing_or_corrupt_alone
     let code = *world.whole[1].keys().min().unwrap();
     let mut flipped = world.whole[0][&leaf].clone();
     *flipped.last_mut().unwrap() ^= 1;
-    let cases: [(&str, H256, Option<Vec<u8>>, (u64, u64), &str); 10] = [
+    let cases: [Case; 10] = [
         (NODES, leaf, None, (1, 0), "missing"),
         (NODES, leaf, Some(flipped), (0, 1), "content hashes to"),
         (NODES, leaf, Some(Vec::new()), (0, 1), "content hashes to"),

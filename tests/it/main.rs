@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::print_stderr, reason = "a test says what it left out, and its seed when it fails")]
 
+#[path = "../hostile/mod.rs"]
+mod hostile;
 mod support;
 
 mod bad_input;
@@ -20,6 +22,8 @@ mod geth;
 mod geth_moves;
 mod geth_path;
 mod golden;
+mod hostile_peers;
+mod hostile_roots;
 mod kill;
 mod levels;
 mod limits;
@@ -30,6 +34,7 @@ mod pivot;
 mod power;
 mod refusals;
 mod resume;
+mod serving;
 mod test_peer;
 mod torn;
 mod transports;

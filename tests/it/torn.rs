@@ -1,6 +1,6 @@
 //! A write log that ends anywhere: what is left of it is whole commits.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -36,8 +36,8 @@ const HEADER_BYTES: u64 = 7;
 
 /// What is stored: rows by family.
 struct Stored {
-    nodes: HashMap<H256, ()>,
-    codes: HashMap<H256, ()>,
+    nodes: HashSet<H256>,
+    codes: HashSet<H256>,
     staged: u64,
 }
 
@@ -48,7 +48,7 @@ impl Stored {
         let db = DB::open_cf_for_read_only(&Options::default(), dir, families, false).unwrap();
         let keys = |family| {
             let rows = db.iterator_cf(db.cf_handle(family).unwrap(), IteratorMode::Start);
-            rows.map(|row| (H256::from_slice(&row.unwrap().0), ())).collect::<HashMap<_, _>>()
+            rows.map(|row| H256::from_slice(&row.unwrap().0)).collect::<HashSet<_>>()
         };
         Self { nodes: keys(NODES), codes: keys(CODES), staged: keys(STAGING).len() as u64 }
     }

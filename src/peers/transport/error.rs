@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::super::words::tame;
+
 /// How much of an error page is worth showing.
 pub(super) const ERROR_TEXT_BYTES: usize = 200;
 
@@ -45,7 +47,7 @@ pub enum TransportError {
 
 impl TransportError {
     pub(super) fn connection(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self::Connection(innermost(error).to_string())
+        Self::Connection(tame(&innermost(error).to_string()))
     }
 }
 

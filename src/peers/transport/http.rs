@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use url::Url;
 
+use super::super::words::tame;
 use super::error::{ERROR_TEXT_BYTES, innermost};
 use super::headers::Headers;
 use super::retry_after::retry_after;
@@ -47,7 +48,7 @@ impl Http {
             let code = response.status().as_u16();
             let retry_after = retry_after(response.headers(), SystemTime::now());
             let page = read(response, ERROR_TEXT_BYTES).await.unwrap_or_else(|(_, beginning)| beginning);
-            let text = String::from_utf8_lossy(&page).trim().to_owned();
+            let text = tame(&String::from_utf8_lossy(&page));
             return Err(TransportError::Status { code, retry_after, text });
         }
         read(response, limit).await.map_err(|(error, _)| error)
@@ -81,6 +82,6 @@ async fn read(mut response: reqwest::Response, limit: usize) -> Result<Vec<u8>, 
 /// reqwest's own text repeats the URL.
 fn failed(error: &reqwest::Error) -> TransportError {
     let cause = innermost(error);
-    let text = if cause.is::<reqwest::Error>() { "the request failed".into() } else { cause.to_string() };
+    let text = if cause.is::<reqwest::Error>() { "the request failed".into() } else { tame(&cause.to_string()) };
     TransportError::Connection(text)
 }

@@ -15,6 +15,8 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use url::{Host, Url};
 
+use super::super::wire::REPLY_BYTES_MAX;
+use super::super::words::tame;
 use super::connections::{Broken, Connection, Dial};
 use super::error::ERROR_TEXT_BYTES;
 use super::headers::Headers;
@@ -22,7 +24,14 @@ use super::retry_after::retry_after;
 use super::{ConnectOptions, TransportError, tls};
 
 /// The largest message that is taken in, whatever a request's own limit: more than any reply that is asked for.
-const MESSAGE_BYTES_MAX: usize = 32 << 20;
+const MESSAGE_BYTES_MAX: usize = REPLY_BYTES_MAX;
+
+/// What may wait to be sent. A request has some 150 bytes an item; what else is sent are answers to pings, which would
+/// pile up without a bound where a peer sends pings and never reads.
+const UNSENT_BYTES_MAX: usize = 4 << 20;
+
+/// Pings and the like that are borne with before a reply, or between two. geth sends one in 30 s.
+const ASIDES_MAX: usize = 1_000;
 
 /// The code that stands for none, by RFC 6455, section 7.1.5.
 const NO_CLOSE_CODE: u16 = 1005;
@@ -77,6 +86,7 @@ impl Dial for Server {
         let mut request = self.url.as_str().into_client_request().map_err(refused)?;
         request.headers_mut().extend(self.headers.now());
         let config = WebSocketConfig::default()
+            .max_write_buffer_size(UNSENT_BYTES_MAX)
             .max_message_size(Some(MESSAGE_BYTES_MAX))
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
         let stream = self.connect().await?;
@@ -89,7 +99,7 @@ impl Connection for Stream {
     async fn exchange(&mut self, body: &[u8], limit: usize) -> Result<Vec<u8>, Broken> {
         let text = str::from_utf8(body).map_err(|error| loud(TransportError::connection(&error)))?;
         self.0.send(Message::text(text)).await.map_err(broken)?;
-        loop {
+        for _ in 0..ASIDES_MAX {
             match self.0.next().await {
                 Some(Ok(Message::Text(reply))) if reply.len() > limit => {
                     return Err(loud(TransportError::TooLarge { limit }));
@@ -103,17 +113,19 @@ impl Connection for Stream {
                 None => return Err(silent(gone())),
             }
         }
+        Err(loud(TransportError::Connection(format!("the peer sent {ASIDES_MAX} pings and no reply"))))
     }
 
     fn is_quiet(&mut self) -> bool {
         // A ping that came while it was idle is answered with the next request.
-        loop {
+        for _ in 0..ASIDES_MAX {
             match self.0.next().now_or_never() {
                 None => return true,
                 Some(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
                 Some(_) => return false,
             }
         }
+        false
     }
 }
 
@@ -131,7 +143,7 @@ fn gone() -> TransportError {
 
 fn closed(frame: Option<CloseFrame>) -> TransportError {
     match frame {
-        Some(frame) => TransportError::Closed { code: frame.code.into(), reason: frame.reason.to_string() },
+        Some(frame) => TransportError::Closed { code: frame.code.into(), reason: tame(&frame.reason) },
         None => TransportError::Closed { code: NO_CLOSE_CODE, reason: "no reason given".into() },
     }
 }
@@ -148,7 +160,7 @@ fn broken(error: tungstenite::Error) -> Broken {
         Error::Capacity(CapacityError::MessageTooLong { .. }) => {
             loud(TransportError::TooLarge { limit: MESSAGE_BYTES_MAX })
         }
-        other => loud(TransportError::Connection(other.to_string())),
+        other => loud(TransportError::connection(&other)),
     }
 }
 
@@ -157,7 +169,7 @@ fn refused(error: tungstenite::Error) -> TransportError {
     match error {
         tungstenite::Error::Http(response) => status(&response),
         tungstenite::Error::Io(error) => TransportError::connection(&error),
-        other => TransportError::Connection(other.to_string()),
+        other => TransportError::connection(&other),
     }
 }
 
@@ -165,7 +177,7 @@ fn refused(error: tungstenite::Error) -> TransportError {
 fn status(response: &Response<Option<Vec<u8>>>) -> TransportError {
     let page = response.body().as_deref().unwrap_or_default();
     let page = page.get(..ERROR_TEXT_BYTES).unwrap_or(page);
-    let text = match String::from_utf8_lossy(page).trim() {
+    let text = match tame(&String::from_utf8_lossy(page)).as_str() {
         "" => "the peer opens no WebSocket there".to_owned(),
         text => text.to_owned(),
     };

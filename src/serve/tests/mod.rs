@@ -2,6 +2,7 @@
 
 mod batch;
 mod http;
+mod limits;
 mod methods;
 mod server;
 
