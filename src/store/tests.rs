@@ -6,9 +6,10 @@ use primitive_types::H256;
 use tempfile::TempDir;
 
 use super::{
-    Access, Block, Checkpoint, Durability, FORMAT_VERSION, Marks, Presence, RootRecord, RootState, Store, StoreError,
+    Access, Block, Checkpoint, Damage, Durability, FORMAT_VERSION, Marks, Presence, RootRecord, RootState, Store,
+    StoreError,
 };
-use crate::trie::{Commit, Complete, Counts, Key, Kind, Level};
+use crate::trie::{Account, Commit, Complete, Counts, EMPTY_CODE_HASH, EMPTY_ROOT, Key, Kind, Level, TrieBuilder};
 
 fn new_store() -> (TempDir, Store) {
     let dir = TempDir::new().unwrap();
@@ -299,4 +300,61 @@ fn a_store_of_format_1_is_refused() {
     drop(db);
     let opened = Store::open(dir.path(), Access::Write);
     assert!(matches!(&opened, Err(StoreError::OtherFormat { found, .. }) if found == "format 1"), "{opened:?}");
+}
+
+/// A store with two states of two accounts each: of both, the hash of a leaf and that of the root.
+fn two_roots() -> (TempDir, Store, [H256; 4]) {
+    let (dir, store) = new_store();
+    let account = |nonce| Account { nonce, balance: 1.into(), storage_root: EMPTY_ROOT, code_hash: EMPTY_CODE_HASH };
+    let mut made = Vec::new();
+    for keys in [[0x10, 0x20], [0x01, 0x02]] {
+        let mut builder = TrieBuilder::new(|path, hash, rlp: &[u8]| {
+            let level = Level::new(Kind::AccountNode, &path);
+            let key = Key { kind: Kind::AccountNode, hash };
+            made.push(Complete { key, level, bytes: Some(rlp.to_vec()), staged: false });
+            Ok::<_, std::convert::Infallible>(())
+        });
+        keys.iter().for_each(|key| builder.add(hash(*key), &account(u64::from(*key)).encode()).unwrap());
+        builder.finish().unwrap();
+    }
+    let hashes: Vec<H256> = made.iter().map(|complete| complete.key.hash).collect();
+    write(&store, &commit(made, vec![]));
+    for root in [hashes[2], hashes[hashes.len() - 1]] {
+        let record = RootRecord { state: RootState::Complete, ..RootRecord::syncing(root, None) };
+        store.commit(&Commit::default(), &Marks { checkpoint: None, root: Some(record) }, Durability::Log).unwrap();
+    }
+    // Leaf, root over it; the other root's leaf, and that root.
+    let picked = [hashes[0], hashes[2], hashes[3], hashes[hashes.len() - 1]];
+    (dir, store, picked)
+}
+
+#[test]
+fn what_is_above_damage_goes_back_to_staging_and_its_root_is_damaged() {
+    let (_dir, store, [leaf, root, _, other]) = two_roots();
+    let retracted = store.retract(&Damage { nodes: [leaf].into(), ..Damage::default() }).unwrap();
+    assert_eq!((retracted.nodes, retracted.roots), (1, vec![root]));
+    assert_eq!(store.node(&leaf).unwrap(), None);
+    assert_eq!(store.node(&root).unwrap(), None);
+    assert_eq!(store.staged_nodes().unwrap(), 1);
+    assert_eq!(store.root(&root).unwrap().unwrap().state, RootState::Damaged);
+    assert_eq!(store.root(&other).unwrap().unwrap().state, RootState::Complete);
+    assert!(store.node(&other).unwrap().is_some(), "what is not above it stays");
+}
+
+#[test]
+fn a_node_with_a_wrong_level_goes_back_to_staging_itself() {
+    let (_dir, store, [leaf, root, ..]) = two_roots();
+    let retracted = store.retract(&Damage { levels: [leaf].into(), ..Damage::default() }).unwrap();
+    assert_eq!((retracted.nodes, retracted.roots), (2, vec![root]));
+    assert_eq!(store.staged_nodes().unwrap(), 2);
+}
+
+#[test]
+fn staging_is_kept_while_a_root_is_damaged_and_a_new_sync_does_not_forget_it() {
+    let (_dir, store, [leaf, root, ..]) = two_roots();
+    store.retract(&Damage { nodes: [leaf].into(), ..Damage::default() }).unwrap();
+    store.begin_root(&RootRecord::syncing(hash(3), None)).unwrap();
+    store.clear_staging().unwrap();
+    assert_eq!(store.staged_nodes().unwrap(), 1);
+    assert_eq!(store.root(&root).unwrap().unwrap().state, RootState::Damaged);
 }

@@ -22,6 +22,8 @@ const PEER_MORE: [&str; 4] = ["absent", "stale", "dialect", "latency_ms"];
 const STATUS: &str = "format_version chain_id roots progress staged_nodes disk_bytes";
 const ROOT: &str = "root block_number state accounts slots codes nodes";
 const VERIFY: &str = "root ok nodes accounts slots codes missing corrupt duration_ms";
+const REPAIR: &str = "root ok missing corrupt faults nodes_set_back nodes_fetched codes_fetched bytes_downloaded requests \
+                      nodes accounts slots codes others duration_ms";
 const IMPORT: &str = "root accounts slots codes nodes";
 
 /// Fails unless `value` has exactly the fields of the contract, and `more`.
@@ -74,7 +76,7 @@ impl World {
 }
 
 #[test]
-fn sync_status_and_verify_print_exactly_the_contracts_fields() {
+fn sync_verify_repair_and_status_print_exactly_the_contracts_fields() {
     let world = World::new();
     let report = world.sync(&world.peer.url(), &["--json"]).exits(0).json();
     assert_fields(&report, SYNC, &SYNC_MORE);
@@ -94,6 +96,11 @@ fn sync_status_and_verify_print_exactly_the_contracts_fields() {
     let holds = ["root", "ok", "nodes", "accounts", "slots", "codes", "missing", "corrupt", "faults"];
     let printed: Value = holds.iter().map(|field| verified[field].clone()).collect();
     assert_eq!(printed, json!([world.root(), true, nodes, accounts, slots, codes, 0, 0, []]));
+
+    let (url, repair) = (world.peer.url(), ["repair", "--datadir", world.dir(), "--json", "-r"]);
+    let repaired = statesync_in(&[], &[&repair[..], &[&url]].concat()).exits(0).json();
+    assert_fields(&repaired, REPAIR, &[]);
+    assert_eq!((&repaired["nodes"], &repaired["requests"]), (&json!(nodes), &json!(0)));
 
     let status = statesync(["status", "--datadir", world.dir(), "--json"]).exits(0).json();
     assert_fields(&status, STATUS, &[]);

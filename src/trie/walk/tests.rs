@@ -210,3 +210,29 @@ fn a_failed_read_is_an_error_and_the_walk_goes_on() {
     let (sound, failed): (Vec<_>, Vec<_>) = Walk::new(&source, root, |_| true).partition(Result::is_ok);
     assert_eq!((sound.len(), failed.len()), (61, 4));
 }
+
+#[test]
+fn a_wrong_level_is_reported_and_what_is_below_is_visited() {
+    struct Leveled(Source, Level);
+    impl NodeSource for Leveled {
+        type Error = Infallible;
+
+        fn node(&self, hash: &H256) -> Result<Option<StoredNode>, Infallible> {
+            Ok(self.0.nodes.get(hash).map(|rlp| StoredNode { level: Some(self.1), rlp: rlp.clone() }))
+        }
+
+        fn code(&self, hash: &H256) -> Result<Option<Vec<u8>>, Infallible> {
+            Ok(self.0.codes.get(hash).cloned())
+        }
+    }
+    let (source, root) = fixture();
+    let whole = source.walk(root, |_| true).len();
+    let source = Leveled(source, Level::ROOT);
+    let events: Vec<Event> = Walk::new(&source, root, |_| true).map(Result::unwrap).collect();
+    assert_eq!(events.len(), whole);
+    assert!(matches!(events[0], Event::Node { place, .. } if place == root), "the root's level is right");
+    let fault = Fault::Level { stored: Level::ROOT };
+    let wrong = events.iter().filter(|event| matches!(event, Event::Corrupt { fault: found, .. } if *found == fault));
+    let codes = events.iter().filter(|event| matches!(event, Event::Code { .. })).count();
+    assert_eq!(wrong.count() + codes + 1, whole);
+}
