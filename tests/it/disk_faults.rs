@@ -190,9 +190,9 @@ fn a_store_whose_disk_failed_once_takes_nothing_more_until_it_is_opened_again() 
     ] {
         let dir = TempDir::new().unwrap();
         let fault = DiskFault { op, at, how, sticky: false };
-        let mut test = Command::new(std::env::current_exe().unwrap());
-        test.args(["--exact", NAME, "--nocapture"]).envs(library.fault(dir.path(), fault).pairs());
-        let output = test.output().unwrap();
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", NAME, "--nocapture"]).envs(library.fault(dir.path(), fault).pairs());
+        let output = again.output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && text.contains("fail_io"), "{fault:?}: {text}");
         // Those before it are there, those after it are not. Of the one that failed nobody knows.
