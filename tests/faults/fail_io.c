@@ -194,7 +194,8 @@ static int opened(int (*real)(const char *, int, ...), const char *path, int fla
     return -1;
   }
   int result = real(path, flags, mode);
-  if (result >= 0 && (flags & O_CREAT) && is_inside(path)) note("", CREATE, NULL, path);
+  struct stat is;
+  if (result >= 0 && (flags & O_CREAT) && is_inside(path) && fstat(result, &is) == 0) note("", CREATE, &is, path);
   return result;
 }
 

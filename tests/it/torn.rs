@@ -22,7 +22,7 @@ const SHAPE: Shape = Shape { accounts: 700, slots: 12 };
 const COMMITS: u64 = 5;
 
 /// At the log's end, how many bytes are cut off one by one.
-const TAIL_BYTES: u64 = 1_500;
+const TAIL_BYTES: u64 = 1_000;
 
 /// Places in what is before that, beside those around the boundaries of records.
 const PLACES: u64 = 200;
@@ -34,7 +34,7 @@ const RESUMES: usize = 16;
 const BLOCK_BYTES: u64 = 32 << 10;
 const HEADER_BYTES: u64 = 7;
 
-/// What is stored: rows by family.
+/// What is stored.
 struct Stored {
     nodes: HashSet<H256>,
     codes: HashSet<H256>,
@@ -126,7 +126,6 @@ fn wherever_the_write_log_ends_the_store_is_whole_and_resumes() {
         if number % 3 == 0 {
             file.set_len(size).unwrap();
         }
-        // A log cut to before the store's own first record: families without a version.
         let stored = Stored::read(work.path());
         references.assert_complete(&stored.nodes, &stored.codes);
         assert!(stored.rows() <= rows, "a shorter log has more rows");
