@@ -8,11 +8,15 @@
 #[path = "../hostile/mod.rs"]
 mod hostile;
 mod support;
+#[expect(unreachable_pub, reason = "the fuzzer takes it as a library")]
+#[path = "../../fuzz/src/lib.rs"]
+mod targets;
 
 mod bad_input;
 mod block;
 mod cli;
 mod dialects;
+mod fuzz_corpus;
 mod genesis;
 mod geth;
 mod geth_moves;
