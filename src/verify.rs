@@ -75,8 +75,8 @@ impl Verification {
 /// Each node that has others below it is read once for each depth at which it is, and once more if storage tries share
 /// it, however often the state refers to it.
 ///
-/// Memory: 33 bytes and the table's overhead for each distinct node and code, and some 150 bytes for each reference to a
-/// node with others below it that another storage trie has too.
+/// Memory: 33 bytes and the table's overhead for each distinct node and code, and some 150 bytes for each reference to
+/// a node with others below it that another storage trie has too.
 ///
 /// # Errors
 /// When the source fails to read. What is missing or corrupt is a result, not an error.
@@ -208,9 +208,9 @@ impl<S: NodeSource> Check<'_, S> {
         *holders == 1
     }
 
-    /// Whether a node has to be read: not if its subtree has been walked, or is being walked, at the same depth of a trie
-    /// of the same kind. Then all is well below it if it is there, and only the counts depend on how often it is met.
-    /// Without this, a few nodes that refer to one another many times over would be a walk without an end.
+    /// Whether a node has to be read: not if its subtree has been walked, or is being walked, at the same depth of a
+    /// trie of the same kind. Then all is well below it if it is there, and only the counts depend on how often it is
+    /// met. Without this, a few nodes that refer to one another many times over would be a walk without an end.
     fn enter(&self, place: &Place, storage: H256) -> bool {
         let walked = match self.nodes.get(&tag(place)) {
             None | Some(Role::Leaf) => false,

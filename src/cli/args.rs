@@ -229,8 +229,8 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8545")]
     pub(super) listen: SocketAddr,
 
-    /// A host name that requests may be addressed to, besides localhost and every IP address; repeat it for more. * allows
-    /// any, also a web page's that has made a browser take this machine for its own
+    /// A host name that requests may be addressed to, besides localhost and every IP address; repeat it for more. *
+    /// allows any, also a web page's that has made a browser take this machine for its own
     #[arg(long = "host", value_name = "NAME")]
     pub(super) host: Vec<String>,
 }

@@ -14,8 +14,8 @@ use crate::ui;
 /// The environment variable with peers' addresses, as in other tools.
 const URL_VARIABLE: &str = "ETH_RPC_URL";
 
-/// How many time-outs of one call a peer has to say what it is. That takes some five calls; one that answers each at the
-/// last moment must not keep the others waiting.
+/// How many time-outs of one call a peer has to say what it is. That takes some five calls; one that answers each at
+/// the last moment must not keep the others waiting.
 const PROBE_TIMEOUTS: u32 = 2;
 
 /// Peers of one chain.

@@ -13,8 +13,8 @@ use super::words::tame;
 /// How much of an error's `data` is looked at. The longest with a meaning, Infura's, has some 150 bytes.
 const DATA_BYTES_MAX: usize = 512;
 
-/// Values in a result that is taken apart. A block with its transaction hashes has one for each transaction; 100 bytes of
-/// memory for each are borne with.
+/// Values in a result that is taken apart. A block with its transaction hashes has one for each transaction; 100 bytes
+/// of memory for each are borne with.
 const VALUES_MAX: usize = 1 << 18;
 
 /// A JSON-RPC error object.

@@ -11,8 +11,8 @@ use futures_util::stream::unfold;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-/// Bytes that are handed over at once. The connection takes more when it has sent them, so that of a long reply to a slow
-/// reader little is held twice.
+/// Bytes that are handed over at once. The connection takes more when it has sent them, so that of a long reply to a
+/// slow reader little is held twice.
 const PIECE: usize = 64 << 10;
 
 struct Outgoing {

@@ -1,4 +1,5 @@
-//! The server at its limits and beyond them: `scripts/bench serve`. Prints figures; fails if it does not answer any more.
+//! The server at its limits and beyond them: `scripts/bench serve`. Prints figures; fails if it does not answer any
+//! more.
 //!
 //! `statesync serve` runs as a process of its own over mainnet's genesis. Its clients send batches of as many calls as
 //! one may have, over ever more connections: up to the most that it takes, and then twice as many.

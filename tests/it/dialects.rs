@@ -1,10 +1,11 @@
 //! Peers that keep the state in different ways, told apart by asking, alone and together.
 
+use std::array::from_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use statesync::genesis::StateSummary;
+use statesync::genesis::{Genesis, StateSummary};
 use statesync::serve::MemoryState;
 use tempfile::TempDir;
 
@@ -155,18 +156,20 @@ fn a_state_that_a_path_peer_has_left_is_completed_by_one_that_keeps_all() {
 #[test]
 fn a_path_peer_that_moves_faster_than_it_is_read_is_given_up_with_what_came() {
     let seed = Seed::or(77);
-    let first = state(seed.0, MEDIUM);
-    let [second, third] = [1, 2].map(|turn| successor(&first, seed.0 + turn, MEDIUM.accounts * 3, MEDIUM));
-    let (memory, summaries) = in_memory([&first, &second, &third]);
+    // Each of them is new in nearly all of its nodes.
+    let shape = Shape { accounts: 600, slots: 12 };
+    let first = state(seed.0, shape);
+    let states: [Genesis; 14] = from_fn(|turn| successor(&first, seed.0 + turn as u64, shape.accounts * 4, shape));
+    let (memory, summaries) = in_memory(states.each_ref());
     let roots = summaries.map(|summary| summary.root);
-    let blocks = [0, 10, 20].into_iter().zip(roots);
+    let blocks = (0..).map(|turn| turn * 10).zip(roots);
     let peer = Peer::build(&memory).speaks(Speaks::Path).blocks(blocks).disk(roots[0]).start();
     let dir = TempDir::new().unwrap();
     let (url, path) = (peer.url(), dir.path().to_str().unwrap().to_owned());
-    peer.allow(1_500);
+    peer.allow(600);
     let arguments = ["sync", "-r", &url, "--block", "latest", "--datadir", &path, "--json", "--batch-size", "32"];
     let mut child = spawn(&arguments);
-    for root in roots.iter().cycle().skip(1) {
+    for root in roots.iter().skip(1) {
         // Less and less of a state is read before the next takes its place.
         while !peer.is_at_limit() && child.try_wait().unwrap().is_none() {
             std::thread::yield_now();
@@ -175,7 +178,7 @@ fn a_path_peer_that_moves_faster_than_it_is_read_is_given_up_with_what_came() {
             break;
         }
         peer.flush(*root);
-        peer.allow(200);
+        peer.allow(100);
     }
     let output = ended(child).exits(3);
     assert!(output.stderr.contains("moves faster than it can be followed"), "{}", output.stderr);

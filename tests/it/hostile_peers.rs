@@ -18,8 +18,8 @@ use crate::support::{
     rows, spawn, state, sync, verified,
 };
 
-/// What the program may hold while it is harmed: far less than what the peers would have it hold. The state is small, so
-/// the scheduler's budget is not used.
+/// What the program may hold while it is harmed: far less than what the peers would have it hold. The state is small,
+/// so the scheduler's budget is not used.
 const PEAK_BYTES_MAX: u64 = 320 << 20;
 
 fn small(seed: u64) -> (Arc<MemoryState>, StateSummary) {

@@ -51,8 +51,8 @@ impl Forge {
         self.node(&branch(&[children.as_slice(), &[(15, &other)]].concat()))
     }
 
-    /// Branches above a node at this depth, each with the next one for all of its children: 16 to the power of the depth
-    /// places hold the node.
+    /// Branches above a node at this depth, each with the next one for all of its children: 16 to the power of the
+    /// depth places hold the node.
     fn tower(&mut self, node: &[u8], depth: usize) -> H256 {
         let reference = |rlp: &[u8]| if rlp.len() < 32 { rlp.to_vec() } else { string(&keccak256(rlp).0) };
         let mut top = node.to_vec();

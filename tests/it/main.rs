@@ -8,6 +8,9 @@
 #[path = "../hostile/mod.rs"]
 mod hostile;
 mod support;
+#[expect(unreachable_pub, reason = "the fuzzer takes it as a library")]
+#[path = "../../fuzz/src/lib.rs"]
+mod targets;
 
 mod bad_input;
 mod block;
@@ -17,6 +20,7 @@ mod corruption;
 mod dialects;
 mod disk_faults;
 mod full_disk;
+mod fuzz_corpus;
 mod genesis;
 mod geth;
 mod geth_moves;

@@ -31,7 +31,8 @@ pub(crate) fn options(root: H256) -> SyncOptions {
         failure_delay: Duration::from_millis(2),
         ..PoolLimits::default()
     };
-    SyncOptions { limits, ..SyncOptions::new(root) }
+    // What a test holds back, or a busy machine, must not make a request late.
+    SyncOptions { limits, request_timeout: patience(), ..SyncOptions::new(root) }
 }
 
 /// A store in `dir`, made if it is not there.
