@@ -5,6 +5,7 @@ import json
 import pathlib
 import random
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -190,6 +191,8 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--accounts", type=int, default=105_000)
     options = parser.parse_args()
+    # So that the peer ends with this, however it ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
         genesis = work / "genesis.json"
