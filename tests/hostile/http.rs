@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
+use super::reply::Reply;
 use super::{Body, Harm, Head, State};
 
 /// The pause between two bytes of what is slow.
@@ -35,7 +36,7 @@ async fn bad_body(out: &mut TcpStream, body: Body, request: &[u8], state: &State
             out.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await?;
             chunks(out).await
         }
-        Body::GzipBomb => whole(out, "content-encoding: gzip\r\n", state.reply.bomb()).await,
+        Body::GzipBomb => whole(out, "content-encoding: gzip\r\n", Reply::bomb()).await,
         Body::Slow => {
             let reply = state.reply.body(body, request);
             out.write_all(head("", reply.len()).as_bytes()).await?;

@@ -1,6 +1,7 @@
 //! Bodies that mean harm.
 
 use std::io::Write;
+use std::sync::OnceLock;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -20,22 +21,24 @@ const BOMB: usize = 256 << 20;
 /// Makes bodies.
 pub(super) struct Reply {
     seed: u64,
-    bomb: Vec<u8>,
 }
 
 impl Reply {
     pub(super) fn new(seed: u64) -> Self {
-        let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
-        let spaces = vec![b' '; 1 << 20];
-        for _ in 0..BOMB / spaces.len() {
-            bomb.write_all(&spaces).unwrap();
-        }
-        Self { seed, bomb: bomb.finish().unwrap() }
+        Self { seed }
     }
 
-    /// The packed body of a bomb.
-    pub(super) fn bomb(&self) -> &[u8] {
-        &self.bomb
+    /// The packed body of a bomb, made once.
+    pub(super) fn bomb() -> &'static [u8] {
+        static PACKED: OnceLock<Vec<u8>> = OnceLock::new();
+        PACKED.get_or_init(|| {
+            let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
+            let spaces = vec![b' '; 1 << 20];
+            for _ in 0..BOMB / spaces.len() {
+                bomb.write_all(&spaces).unwrap();
+            }
+            bomb.finish().unwrap()
+        })
     }
 
     /// The body for a request; of one that comes slowly or is cut off, all of it.
