@@ -100,7 +100,12 @@ impl Core {
             return Err(SyncError::malformed(self.options.root, &item, &rule));
         }
         for node in checked.nodes {
-            self.process(node)?;
+            if self.scheduler.is_unresolved(&node.item.key) {
+                // A late reply to what an earlier root asked for: the store may hold it already.
+                self.early.insert(node.item.key, node);
+            } else {
+                self.process(node)?;
+            }
         }
         self.settle(now, sent, &checked.verdicts);
         Ok(())
@@ -122,9 +127,19 @@ impl Core {
                 return Err(SyncError::malformed(self.options.root, item, &NodeError::ExtensionOverNonBranch));
             }
             self.scheduler.resolve(&item.key, true, false);
+            self.early.remove(&item.key);
         }
-        answers.absent.iter().for_each(|(key, stale)| self.scheduler.resolve(key, false, *stale));
-        answers.staged.into_iter().try_for_each(|node| self.process(node))
+        for (key, stale) in &answers.absent {
+            self.scheduler.resolve(key, false, *stale);
+            if let Some(node) = self.early.remove(key) {
+                self.process(node)?;
+            }
+        }
+        for node in answers.staged {
+            self.early.remove(&node.item.key);
+            self.process(node)?;
+        }
+        Ok(())
     }
 
     fn process(&mut self, node: crate::trie::Verified) -> Result<(), SyncError> {

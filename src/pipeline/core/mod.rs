@@ -5,7 +5,7 @@ mod asking;
 mod ending;
 mod moving;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use primitive_types::H256;
@@ -20,7 +20,7 @@ use super::verify::Checked;
 use super::{Event, Outcome, StopReason, SyncError, SyncOptions};
 use crate::peers::{Dialect, Dispatch, PeerInfo, Pool, ProbeError, RequestId, Sent, TransportError};
 use crate::store::{Block, Checkpoint, Marks, RootRecord, RootState, StoreError};
-use crate::trie::{Commit, Counts, Item, Scheduler};
+use crate::trie::{Commit, Counts, Item, Key, Scheduler, Verified};
 
 /// What stages and handles tell the core.
 #[derive(Debug)]
@@ -90,6 +90,8 @@ pub(super) struct Core {
     verifying: usize,
     /// Look-ups being made.
     looking_up: usize,
+    /// Nodes that came before it was looked up whether the store holds them.
+    early: HashMap<Key, Verified>,
     /// Items in the commit that is being written, and the checkpoint in it.
     committing: Option<(usize, Checkpoint)>,
     /// The newest checkpoint in the store.
@@ -119,6 +121,7 @@ impl Core {
             actions: Vec::new(),
             verifying: 0,
             looking_up: 0,
+            early: HashMap::new(),
             committing: None,
             checkpoint,
             before: Counts::default(),

@@ -129,6 +129,7 @@ impl Core {
         (self.options.root, self.options.block) = (root, block);
         self.scheduler = Scheduler::new(root, self.options.memory_bytes);
         self.pool.forget_retries();
+        self.early.clear();
         self.follower.moved();
         self.begin();
     }

@@ -205,6 +205,13 @@ impl Scheduler {
         request.is_some_and(|request| request.state == State::Fetching)
     }
 
+    /// Whether an item is known and the store's answer for it is still to come.
+    #[must_use]
+    pub fn is_unresolved(&self, key: &Key) -> bool {
+        let request = self.table.find(key).and_then(|id| self.table.get(id));
+        request.is_some_and(|request| matches!(request.state, State::Unknown | State::LookingUp))
+    }
+
     /// Takes a verified node or code, schedules what it refers to, and completes what it completes.
     ///
     /// # Errors
