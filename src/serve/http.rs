@@ -33,9 +33,14 @@ pub(super) async fn answer(State(rpc): State<Arc<Rpc>>, request: Request) -> Res
         Ok(body) => body,
         Err(rejection) => return rejection.into_response(),
     };
-    let (write_timeout, permit) = (rpc.options().write_timeout, rpc.turn().await);
-    match tokio::task::spawn_blocking(move || rpc.answer(&body)).await {
-        Ok(reply) => outgoing::response(reply, write_timeout, permit),
+    let turn = rpc.turn().await;
+    let answering = rpc.clone();
+    match tokio::task::spawn_blocking(move || answering.answer(&body)).await {
+        Ok(reply) => {
+            let room = rpc.room(&reply).await;
+            drop(turn);
+            outgoing::response(reply, rpc.options().write_timeout, room)
+        }
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be made").into_response(),
     }
 }

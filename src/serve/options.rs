@@ -28,9 +28,12 @@ const ANSWER: Duration = Duration::from_millis(29_900);
 /// How long a client may take to take a reply; geth's write time-out.
 const WRITE: Duration = Duration::from_secs(30);
 
-/// Replies in memory at once. Each may have the 25 MB of a full batch until its client has taken it; all together have
-/// 400 MB at most.
-const REPLIES: usize = 16;
+/// Requests that are answered at once. More would only wait for the disk; each makes a reply of 26 MB at most.
+const ANSWERS: usize = 8;
+
+/// Bytes of replies that clients have yet to take. Enough that those of usual batches, of half a megabyte, never wait
+/// although no connection reads; ten of the longest fit.
+const UNTAKEN_BYTES: usize = 256 << 20;
 
 /// How long requests in flight may take to end after the shutdown.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -55,8 +58,10 @@ pub struct Options {
     pub answer_timeout: Duration,
     /// How long a client may take to take a reply.
     pub write_timeout: Duration,
-    /// The most requests that are answered, or whose replies are taken, at once; more wait for their turn.
-    pub replies: usize,
+    /// The most requests that are answered at once; more wait for their turn.
+    pub answers: usize,
+    /// The most bytes of replies that clients have yet to take; who asks for more waits for the others.
+    pub untaken_bytes: usize,
     /// How long requests in flight may take to end after the shutdown.
     pub shutdown_timeout: Duration,
     /// Host names that requests may be addressed to, besides `localhost` and every IP address; `*` allows any. What
@@ -75,7 +80,8 @@ impl Default for Options {
             body_timeout: BODY,
             answer_timeout: ANSWER,
             write_timeout: WRITE,
-            replies: REPLIES,
+            answers: ANSWERS,
+            untaken_bytes: UNTAKEN_BYTES,
             shutdown_timeout: SHUTDOWN,
             hosts: Vec::new(),
         }

@@ -18,7 +18,12 @@ pub(super) struct Rpc {
     options: Options,
     stats: Arc<ServeStats>,
     turns: Arc<Semaphore>,
+    /// A permit for each [`UNIT`] of replies that may be in memory.
+    room: Arc<Semaphore>,
 }
+
+/// Bytes that room for replies is counted in.
+const UNIT: usize = 1 << 10;
 
 /// What a server has done so far. Counters only grow and are exact once the requests counted have been answered.
 #[derive(Debug, Default)]
@@ -45,14 +50,22 @@ enum Message<'a> {
 
 impl Rpc {
     pub(super) fn new(source: Arc<dyn Source>, options: Options, stats: Arc<ServeStats>) -> Self {
-        let turns = Arc::new(Semaphore::new(options.replies));
-        Self { source, options, stats, turns }
+        let turns = Arc::new(Semaphore::new(options.answers));
+        let room = Arc::new(Semaphore::new((options.untaken_bytes / UNIT).max(1)));
+        Self { source, options, stats, turns, room }
     }
 
-    /// Waits until one more reply may be made; the permit is to be held until it has been sent.
+    /// Waits until one more reply may be made; the permit is to be held until there is [`room`](Self::room) for it.
     pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         // Fails only when the semaphore is closed, which it never is.
         Arc::clone(&self.turns).acquire_owned().await.ok()
+    }
+
+    /// Waits until there is room for a reply; the permit is to be held until it has been taken.
+    pub(super) async fn room(&self, reply: &[u8]) -> Option<OwnedSemaphorePermit> {
+        let most = self.options.untaken_bytes / UNIT;
+        let units = u32::try_from(reply.len().div_ceil(UNIT).min(most.max(1))).ok()?;
+        Arc::clone(&self.room).acquire_many_owned(units).await.ok()
     }
 
     pub(super) fn options(&self) -> &Options {

@@ -51,7 +51,7 @@ async fn a_client_that_never_reads_its_reply_is_cut_off() {
 
 #[tokio::test]
 async fn a_client_that_reads_all_its_reply_gets_it_whole() {
-    let peer = Peer::start(holesky().0, Options { replies: 1, ..Options::default() }).await;
+    let peer = Peer::start(holesky().0, Options { answers: 1, untaken_bytes: 1, ..Options::default() }).await;
     for _ in 0..3 {
         let mut stream = narrow(&peer.address).await;
         stream
@@ -70,7 +70,8 @@ async fn a_client_that_reads_all_its_reply_gets_it_whole() {
 
 #[tokio::test]
 async fn replies_that_nobody_takes_hold_up_others_only_until_they_are_cut_off() {
-    let options = Options { write_timeout: Duration::from_millis(100), replies: 2, ..Options::default() };
+    let options =
+        Options { write_timeout: Duration::from_millis(100), answers: 1, untaken_bytes: 1, ..Options::default() };
     let peer = Peer::start(holesky().0, options).await;
     let request = long_request(&holesky().0);
     let mut stuck = Vec::new();
