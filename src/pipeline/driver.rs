@@ -30,6 +30,8 @@ pub(super) struct Driver<L> {
     sender: Sender<Message>,
     receiver: Receiver<Message>,
     requests: JoinSet<()>,
+    /// Stages that run on rayon's threads; each ends with one message.
+    computing: usize,
 }
 
 impl<L: FnMut(Event) + Send> Driver<L> {
@@ -51,7 +53,8 @@ impl<L: FnMut(Event) + Send> Driver<L> {
             }
         }
         let requests = JoinSet::new();
-        let mut driver = Self { core, store, peers, options, listener, writer, sender, receiver, requests };
+        let mut driver =
+            Self { core, store, peers, options, listener, writer, sender, receiver, requests, computing: 0 };
         driver.carry_out()?;
         Ok(driver)
     }
@@ -73,6 +76,7 @@ impl<L: FnMut(Event) + Send> Driver<L> {
             tokio::select! {
                 _ = self.receiver.recv_many(&mut messages, MESSAGES) => {
                     for message in messages.drain(..) {
+                        self.computing -= usize::from(message.is_computed());
                         self.core.handle(Instant::now(), message);
                     }
                 }
@@ -80,6 +84,13 @@ impl<L: FnMut(Event) + Send> Driver<L> {
                 () = wake => {}
             }
         };
+        self.requests.abort_all();
+        // A stage that still reads the store must not outlive it.
+        while self.computing > 0
+            && let Some(message) = self.receiver.recv().await
+        {
+            self.computing -= usize::from(message.is_computed());
+        }
         self.finish(outcome)
     }
 
@@ -113,7 +124,8 @@ impl<L: FnMut(Event) + Send> Driver<L> {
     }
 
     /// Runs a stage on rayon's threads.
-    fn compute(&self, stage: impl FnOnce() -> Message + Send + 'static) {
+    fn compute(&mut self, stage: impl FnOnce() -> Message + Send + 'static) {
+        self.computing += 1;
         let sender = self.sender.clone();
         // The receiver is gone only when the sync has ended.
         rayon::spawn(move || drop(sender.blocking_send(stage())));
@@ -143,7 +155,6 @@ impl<L: FnMut(Event) + Send> Driver<L> {
     }
 
     fn finish(mut self, outcome: Outcome) -> Result<Report, SyncError> {
-        self.requests.abort_all();
         match &outcome {
             Outcome::Complete => {
                 // What is left there belongs to roots that were given up.

@@ -103,7 +103,10 @@ fn a_sync_that_moves_away_and_back_fetches_nothing_twice() {
     let store = open(dir.path());
     let step = items(&memory) / 5;
     peer.allow(step);
-    let running = start(&store, &[peer.url()], options(a.root));
+    // So few in flight that all of it is let in with the next half step: a move waits for what is on its way.
+    let options_of_a = options(a.root);
+    let limits = PoolLimits { requests_per_peer: 3, ..options_of_a.limits };
+    let running = start(&store, &[peer.url()], SyncOptions { limits, ..options_of_a });
     for root in [b.root, a.root, b.root, a.root] {
         peer.wait_for_limit();
         running.pivot(root);

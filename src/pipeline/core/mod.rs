@@ -45,6 +45,13 @@ pub(super) enum Message {
     Stop,
 }
 
+impl Message {
+    /// Whether it comes from a stage that computes.
+    pub(super) fn is_computed(&self) -> bool {
+        matches!(self, Self::Checked(..) | Self::LookedUp(_))
+    }
+}
+
 /// What the core wants done. All of it is answered by a message, but for `Begin` and `Tell`.
 #[derive(Debug)]
 pub(super) enum Action {
