@@ -22,11 +22,11 @@ pub(super) struct Job {
     pub(super) last: bool,
 }
 
-/// The writer thread. It has at most one job waiting.
+/// The writer thread. It has at most one job waiting, and ends with this value: it must not outlive the store's owner.
 #[derive(Debug)]
 pub(super) struct Writer {
-    jobs: SyncSender<Job>,
-    thread: JoinHandle<()>,
+    jobs: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
@@ -59,24 +59,25 @@ impl Writer {
                 }
             }
         })?;
-        Ok(Self { jobs, thread })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
     /// Hands a job over; the driver sends the next only when the last is done. False when the thread is gone.
     pub(super) fn submit(&self, job: Job) -> bool {
-        self.jobs.try_send(job).is_ok()
+        self.jobs.as_ref().is_some_and(|jobs| jobs.try_send(job).is_ok())
     }
 
-    /// Whether the thread has ended, which only a panic in it can bring about before [`Self::stop`].
+    /// Whether the thread has ended, which only a panic in it can bring about.
     pub(super) fn is_gone(&self) -> bool {
-        self.thread.is_finished()
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
+}
 
-    /// Waits for the thread to end.
-    pub(super) fn stop(self) {
-        drop(self.jobs);
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
         // A panic in the writer has been seen as a closed channel already.
-        let _ = self.thread.join();
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 

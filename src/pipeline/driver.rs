@@ -26,9 +26,10 @@ pub(super) struct Driver<L> {
     peers: Vec<Peer>,
     options: SyncOptions,
     listener: L,
-    writer: Writer,
     sender: Sender<Message>,
+    // Before the writer, which must not wait for a reader when both go.
     receiver: Receiver<Message>,
+    writer: Writer,
     requests: JoinSet<()>,
     /// Stages that run on rayon's threads; each ends with one message.
     computing: usize,
@@ -165,9 +166,6 @@ impl<L: FnMut(Event) + Send> Driver<L> {
             _ => self.store.sync()?,
         }
         (self.listener)(Event::Progress(self.core.progress()));
-        // A writer that still has something to say must not wait for a reader.
-        self.receiver.close();
-        self.writer.stop();
         let report = self.core.report(Instant::now(), outcome);
         if report.is_complete() {
             (self.listener)(Event::Finished { root: report.root });
