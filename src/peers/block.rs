@@ -74,6 +74,9 @@ impl BlockId {
     }
 }
 
+/// Headers asked for in one batch where many are looked through: some 300 KB of reply.
+pub(crate) const HEADERS_AT_ONCE: u64 = 256;
+
 /// What a header says, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use primitive_types::H256;
+use serde_json::{Value, json};
 
 use super::Ask;
 use crate::trie::{Item, Kind, Nibbles};
@@ -29,7 +30,7 @@ const ACCOUNT_PREFIX: u8 = b'A';
 const STORAGE_PREFIX: u8 = b'O';
 
 /// go-ethereum's key of the id of the state that is on disk, which moves with it.
-pub(super) const LAST_STATE_ID: &str = "LastStateID";
+pub(crate) const LAST_STATE_ID: &str = "LastStateID";
 
 /// Nethermind's sections of the account trie (`NodeStorage`): paths of up to four nibbles, and longer ones.
 const HALF_PATH_TOP: u8 = 0;
@@ -86,6 +87,14 @@ impl Dialect {
             (Self::HalfPath | Self::NethermindHash, _) => Some("state"),
             _ => None,
         }
+    }
+
+    /// One read, as a call of its own: the method and its parameters.
+    #[must_use]
+    pub fn call(self, ask: &Ask) -> (&'static str, Value) {
+        let key = format!("0x{}", faster_hex::hex_string(&self.key(ask)));
+        let database = self.database(ask.item.key.kind);
+        (self.method(), database.map_or_else(|| json!([key]), |database| json!([database, key])))
     }
 
     /// The key of an item.

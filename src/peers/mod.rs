@@ -17,8 +17,10 @@ mod url;
 pub mod wire;
 mod words;
 
+pub(crate) use self::block::HEADERS_AT_ONCE;
 pub use self::block::{BlockId, Header, NotABlock, header, headers};
 pub use self::client::{CallError, Client};
+pub(crate) use self::dialect::LAST_STATE_ID;
 pub use self::dialect::{CODE_PREFIX, Dialect};
 pub use self::outcome::Verdict;
 pub use self::peer::Peer;

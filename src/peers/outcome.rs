@@ -39,8 +39,8 @@ const OVERSIZED: [i64; 3] = [-32008, -32010, -32011];
 /// JSON-RPC 2.0: invalid request. Requests here are valid, so it is their size: geth and Erigon answer an over-long batch
 /// with it, anvil an over-long body.
 const INVALID_REQUEST: i64 = -32600;
-const METHOD_NOT_FOUND: i64 = -32601;
-const INVALID_PARAMS: i64 = -32602;
+pub(super) const METHOD_NOT_FOUND: i64 = -32601;
+pub(super) const INVALID_PARAMS: i64 = -32602;
 /// geth's code for any plain error, "not found" among them.
 const SERVER_ERROR: i64 = -32000;
 /// Codes that providers use for "too many requests"; Besu and Nethermind use the first for over-long batches too.

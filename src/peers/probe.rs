@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::block::headers;
 use super::dialect::LAST_STATE_ID;
+use super::outcome::{INVALID_PARAMS, METHOD_NOT_FOUND};
 use super::words::tame;
 use super::{Ask, BlockId, CallError, Client, Dialect, Header, Verdict, wire};
 use crate::trie::{EMPTY_ROOT, Item, Key, Kind};
@@ -161,8 +162,8 @@ impl Reading {
         match answer {
             Ok(Value::Null) => Self::Absent,
             Ok(_) => Self::Value,
-            Err(CallError::Rpc(error)) if error.code == -32602 => Self::BadKey,
-            Err(CallError::Rpc(error)) if error.code == -32601 => Self::NoMethod(error.message),
+            Err(CallError::Rpc(error)) if error.code == INVALID_PARAMS => Self::BadKey,
+            Err(CallError::Rpc(error)) if error.code == METHOD_NOT_FOUND => Self::NoMethod(error.message),
             // "not found" and whatever else: the method is there.
             Err(_) => Self::Absent,
         }
@@ -191,9 +192,7 @@ pub(crate) async fn find_dialect(client: &Client, about: &About) -> Result<Diale
 /// The call that reads a state's root node, whatever its hash under the path dialect.
 fn read_root(dialect: Dialect, kind: Kind, root: H256) -> (&'static str, Value) {
     let item = Item { key: Key { kind, hash: root }, ..Item::root(root) };
-    let key = format!("0x{}", faster_hex::hex_string(&dialect.key(&Ask { item, bare_code: false })));
-    let params = dialect.database(kind).map_or_else(|| json!([key]), |database| json!([database, key]));
-    (dialect.method(), params)
+    dialect.call(&Ask { item, bare_code: false })
 }
 
 /// Draws the conclusion. A value decides; without one, the methods that are there and the client's name do.

@@ -3,10 +3,7 @@
 use primitive_types::H256;
 
 use super::PivotError;
-use crate::peers::{BlockId, Header, Peer, header, headers};
-
-/// Headers asked for in one batch.
-const HEADERS: u64 = 256;
+use crate::peers::{BlockId, HEADERS_AT_ONCE, Header, Peer, header, headers};
 
 /// The longest chain of headers that is fetched: a good two days of mainnet, and some 20 MB.
 const LINKS_MAX: u64 = 16_384;
@@ -42,7 +39,7 @@ async fn chain_from(peer: &Peer, pivot: &Header, trusted: H256) -> Result<(), St
     }
     let (mut wanted, mut at) = (upper.parent, upper.number);
     while at > lower.number + 1 {
-        let first = at.saturating_sub(HEADERS).max(lower.number + 1);
+        let first = at.saturating_sub(HEADERS_AT_ONCE).max(lower.number + 1);
         let ids: Vec<BlockId> = (first..at).rev().map(BlockId::Number).collect();
         for header in headers(&peer.client, &ids).await.map_err(|error| error.to_string())? {
             let header = header?;

@@ -3,11 +3,10 @@
 use primitive_types::H256;
 use serde_json::{Value, json};
 
-use crate::peers::{Ask, BlockId, CallError, Client, Dialect, Header, Peer, headers, wire};
+use crate::peers::{
+    Ask, BlockId, CallError, Client, Dialect, HEADERS_AT_ONCE, Header, LAST_STATE_ID, Peer, headers, wire,
+};
 use crate::trie::{Item, keccak256};
-
-/// Headers asked for in one batch.
-const HEADERS: u64 = 256;
 
 /// How far back from its head a path-scheme peer's state on disk is looked for: 128 blocks in memory, and a buffer of up
 /// to 256 MiB of changes above the disk, which on mainnet is some thousands of blocks.
@@ -47,10 +46,8 @@ pub(crate) enum DiskError {
 /// Whether a peer has the root node of a state now.
 pub(super) async fn serves(peer: &Peer, root: H256) -> bool {
     let Some(dialect) = peer.dialect.filter(|dialect| *dialect != Dialect::Codes) else { return false };
-    let item = Item::root(root);
-    let key = format!("0x{}", faster_hex::hex_string(&dialect.key(&Ask { item, bare_code: false })));
-    let params = dialect.database(item.key.kind).map_or_else(|| json!([key]), |database| json!([database, key]));
-    let answer = peer.client.call(dialect.method(), params).await;
+    let (method, params) = dialect.call(&Ask { item: Item::root(root), bare_code: false });
+    let answer = peer.client.call(method, params).await;
     answer.is_ok_and(|answer| bytes(&answer).is_some_and(|node| keccak256(&node) == root))
 }
 
@@ -59,7 +56,7 @@ pub(crate) async fn on_disk(peer: &Client) -> Result<Disk, DiskError> {
     let read = |key: &str| ("debug_dbGet", json!([key]));
     for _ in 0..DISK_READS {
         // A batch is no snapshot: the id before and after tells whether the root between belongs to it.
-        let answers = peer.batch(&[read(STATE_ID), read(ROOT_NODE), read(STATE_ID)]).await?;
+        let answers = peer.batch(&[read(LAST_STATE_ID), read(ROOT_NODE), read(LAST_STATE_ID)]).await?;
         let [before, root, after] = three(answers);
         let root = root.as_ref().and_then(bytes).ok_or(DiskError::Nothing)?;
         // The first state has no id yet.
@@ -72,8 +69,7 @@ pub(crate) async fn on_disk(peer: &Client) -> Result<Disk, DiskError> {
     Err(DiskError::Moving)
 }
 
-/// go-ethereum's keys (`core/rawdb/schema.go`): the id of the state on disk, and its root node.
-const STATE_ID: &str = "LastStateID";
+/// go-ethereum's key of the root node of the state on disk (`core/rawdb/schema.go`).
 const ROOT_NODE: &str = "0x41";
 
 /// The newest block with this state root, from a block down.
@@ -81,7 +77,7 @@ pub(crate) async fn block_of(peer: &Client, root: H256, from: u64) -> Result<Opt
     let lowest = from.saturating_sub(DISK_SCAN_BLOCKS);
     let mut highest = from;
     loop {
-        let first = (highest + 1).saturating_sub(HEADERS).max(lowest);
+        let first = (highest + 1).saturating_sub(HEADERS_AT_ONCE).max(lowest);
         let ids: Vec<BlockId> = (first..=highest).rev().map(BlockId::Number).collect();
         let found = headers(peer, &ids).await?;
         if let Some(header) = found.into_iter().flatten().find(|header| header.state_root == root) {

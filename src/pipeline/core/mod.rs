@@ -52,7 +52,8 @@ impl Message {
     }
 }
 
-/// What the core wants done. All of it is answered by a message, but for `Begin` and `Tell`.
+/// What the core wants done. All of it is answered by a message, but for `DropRequests`, `Begin` and
+/// `Tell`.
 #[derive(Debug)]
 pub(super) enum Action {
     /// Ask a peer, by its place, what it is.
