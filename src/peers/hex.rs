@@ -32,6 +32,15 @@ impl fmt::Debug for Hex<'_> {
     }
 }
 
+/// Appends bytes as a hex string.
+pub(super) fn push_hex(to: &mut Vec<u8>, bytes: &[u8]) {
+    to.extend_from_slice(b"0x");
+    let end = to.len();
+    to.resize(end + 2 * bytes.len(), 0);
+    // It fails only where there is too little room.
+    let _ = faster_hex::hex_encode(bytes, &mut to[end..]);
+}
+
 /// The bytes of a `0x`-prefixed hex string; `None` when it is not one.
 #[must_use]
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
