@@ -9,7 +9,9 @@ import platform
 import subprocess
 import sys
 
+import bench_growth
 import bench_plot
+import bench_serving
 from bench_run import Failure, Peer, Programs, open_files, scratch
 from bench_text import align, markdown, median, replace_between, spread
 
@@ -153,29 +155,59 @@ def main_benchmark(options):
         print(f"{described(result)}\n\n{align(rows)}\n\n{align(floor)}")
 
 
+def growth_benchmark(options):
+    result = {**about(options), "nodes": options.nodes, **bench_growth.measure(options, say)}
+    publish(options, result, bench_growth.document(result), bench_growth.plots(result), "growth")
+    print(json.dumps(result) if options.json else bench_growth.text(result))
+
+
+def verify_benchmark(options):
+    result = {**about(options), **bench_serving.verify(options, say)}
+    rows = bench_serving.verify_rows(result)
+    publish(options, result, markdown(rows), {}, "verify")
+    print(json.dumps(result) if options.json else align(rows))
+
+
+def serving_benchmark(options):
+    result = {**about(options), **bench_serving.serving(options, say)}
+    rows = bench_serving.serving_rows(result)
+    publish(options, result, markdown(rows), {}, "serving")
+    print(json.dumps(result) if options.json else align(rows))
+
+
+BENCHMARKS = {
+    "sync": main_benchmark,
+    "growth": growth_benchmark,
+    "verify": verify_benchmark,
+    "serving": serving_benchmark,
+}
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
-    parser.add_argument("what", nargs="?", default="sync", choices=("sync",))
+    parser.add_argument("what", nargs="?", default="sync", choices=BENCHMARKS)
     parser.add_argument("--statesync", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--peer", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--geth-sync", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--geth", default="", help=argparse.SUPPRESS)
     parser.add_argument("--work", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--quick", action="store_true", help="fewer runs")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
-    parser.add_argument("--nodes", type=int, default=1_000_000, help="about how many nodes the state has")
-    parser.add_argument("--runs", type=int, help="runs of each program (5; 2 with --quick)")
+    parser.add_argument("--nodes", type=int, help="about how many nodes the state has (1,000,000)")
+    parser.add_argument("--runs", type=int, help="runs of each (5; growth 3; fewer with --quick)")
     parser.add_argument("--batch", type=int, default=384, help="items in a request")
     parser.add_argument("--inflight", type=int, default=8, help="requests at once")
     parser.add_argument("--out", type=pathlib.Path, help="where the JSON goes")
     parser.add_argument("--docs", action="store_true", help="write the tables and plots into docs/ too")
     options = parser.parse_args()
-    options.runs = options.runs or (2 if options.quick else 5)
-    options.out = options.out or options.work / {"sync": "latest"}.get(options.what, options.what)
-    options.out = options.out.with_suffix(".json") if not options.out.suffix else options.out
+    full, quick = (3, 1) if options.what == "growth" else (5, 2)
+    options.runs = options.runs or (quick if options.quick else full)
+    options.nodes = options.nodes or (300_000 if options.quick and options.what == "growth" else 1_000_000)
+    options.out = options.out or options.work / ("latest.json" if options.what == "sync" else f"{options.what}.json")
     open_files()
     options.work.mkdir(parents=True, exist_ok=True)
     try:
-        {"sync": main_benchmark}[options.what](options)
+        BENCHMARKS[options.what](options)
     except Failure as failure:
         sys.exit(f"bench: {failure}")
 

@@ -27,8 +27,6 @@ import (
 )
 
 const (
-	// Megabytes of Pebble's cache and write buffers: geth's default share for its chain database on a small machine.
-	cacheMegabytes = 512
 	// Files that Pebble keeps open.
 	handles = 1000
 	// A reply that takes longer is a failure: the peer is on this machine.
@@ -48,16 +46,17 @@ func main() {
 	url := flag.String("url", "", "the peer")
 	root := flag.String("root", "", "the state root")
 	dir := flag.String("datadir", "", "the database's directory")
+	cache := flag.Int("cache", 512, "megabytes of Pebble's cache and write buffers")
 	batch := flag.Int("batch", 384, "items in a request")
 	inflight := flag.Int("inflight", 8, "requests at once")
 	flag.Parse()
-	if err := run(*url, common.HexToHash(*root), *dir, *batch, *inflight); err != nil {
+	if err := run(*url, common.HexToHash(*root), *dir, *cache, *batch, *inflight); err != nil {
 		fmt.Fprintln(os.Stderr, "geth_sync:", err)
 		os.Exit(1)
 	}
 }
 
-func run(url string, root common.Hash, dir string, batch, inflight int) error {
+func run(url string, root common.Hash, dir string, cache, batch, inflight int) error {
 	// Without connections of their own the requests would open new ones all the time: Go keeps two by default.
 	transport := &http.Transport{MaxIdleConnsPerHost: inflight, DisableCompression: true}
 	client, err := rpc.DialOptions(context.Background(), url, rpc.WithHTTPClient(&http.Client{Transport: transport}))
@@ -65,7 +64,7 @@ func run(url string, root common.Hash, dir string, batch, inflight int) error {
 		return err
 	}
 	defer client.Close()
-	store, err := pebble.New(dir, cacheMegabytes, handles, "", false)
+	store, err := pebble.New(dir, cache, handles, "", false)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,9 @@ const REQUESTS: usize = 200;
 
 /// Asks over and over, and says how many items came.
 pub(crate) fn run(table: &Table, address: &str, connections: usize, batch: usize, time: Duration) -> Value {
-    let hashes: Vec<&[u8; 32]> = table.iter().map(|(hash, _)| hash).collect();
+    // Nodes only: geth has codes under keys of their own.
+    let hashes = table.iter().map(|(hash, _)| hash).filter(|hash| !table.is_code(hash));
+    let hashes: Vec<&[u8; 32]> = hashes.collect();
     let requests = |connection: usize| -> Vec<Vec<u8>> {
         let pick = |item: usize| hashes[dice(connection as u64, item as u64) as usize % hashes.len()];
         (0..REQUESTS).map(|number| request(address, batch, |item| pick(number * batch + item))).collect()
@@ -39,7 +41,6 @@ pub(crate) fn run(table: &Table, address: &str, connections: usize, batch: usize
 fn request<'a>(address: &str, batch: usize, hash: impl Fn(usize) -> &'a [u8; 32]) -> Vec<u8> {
     let call = |id: usize| {
         let hash = faster_hex::hex_string(hash(id));
-        // A node as geth keeps it under the hash scheme; a code under its legacy key is left unanswered by geth.
         format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"debug_dbGet","params":["0x{hash}"]}}"#)
     };
     let body = format!("[{}]", (0..batch).map(call).collect::<Vec<_>>().join(","));

@@ -79,7 +79,7 @@ impl Shape {
     /// Builds the state into the table, with this share of the accounts changed.
     pub(crate) fn build(&self, churn: Option<f64>, table: &mut Table) -> Summary {
         let churn = churn.map(|share| Churn { share, salt: share.to_bits() });
-        let before = (table.nodes, table.codes, table.bytes());
+        let before = (table.nodes, table.codes(), table.bytes());
         let accounts = (self.nodes as f64 * ACCOUNTS) as u64;
         let mut keys: Vec<u64> = (0..accounts).map(|number| self.dice(For::AccountKey, number)).collect();
         keys.sort_unstable();
@@ -111,7 +111,7 @@ impl Shape {
         summary.root = trie.finish().unwrap();
         let table = table.into_inner();
         summary.nodes = table.nodes - before.0;
-        summary.codes = table.codes - before.1;
+        summary.codes = table.codes() - before.1;
         summary.bytes = table.bytes() - before.2;
         summary
     }

@@ -1,6 +1,8 @@
 //! The state's nodes and codes by hash, in as little memory and as few cache misses as can be: ten million of them have
 //! to fit beside the program that is measured.
 
+use std::collections::HashSet;
+
 use primitive_types::H256;
 
 /// Records in one piece of memory, found through a table of their offsets.
@@ -11,7 +13,7 @@ pub(crate) struct Table {
     /// Open addressing: 24 bits of the hash above 40 of the offset plus one, or zero. At most half full.
     places: Vec<u64>,
     pub(crate) nodes: u64,
-    pub(crate) codes: u64,
+    codes: HashSet<[u8; 32]>,
 }
 
 /// What stands before a value.
@@ -29,12 +31,22 @@ impl Table {
     }
 
     pub(crate) fn insert_code(&mut self, hash: &H256, code: &[u8]) {
-        self.codes += u64::from(self.insert(hash, code));
+        if self.insert(hash, code) {
+            self.codes.insert(hash.0);
+        }
+    }
+
+    pub(crate) fn codes(&self) -> u64 {
+        self.codes.len() as u64
+    }
+
+    pub(crate) fn is_code(&self, hash: &[u8; 32]) -> bool {
+        self.codes.contains(hash)
     }
 
     /// Bytes of all values.
     pub(crate) fn bytes(&self) -> u64 {
-        self.records.len() as u64 - (self.nodes + self.codes) * HEAD as u64
+        self.records.len() as u64 - (self.nodes + self.codes()) * HEAD as u64
     }
 
     /// The value under a hash.
@@ -59,7 +71,7 @@ impl Table {
 
     /// Whether it was not there.
     fn insert(&mut self, hash: &H256, value: &[u8]) -> bool {
-        if 2 * (self.nodes + self.codes) as usize >= self.places.len() {
+        if 2 * (self.nodes + self.codes()) as usize >= self.places.len() {
             self.grow();
         }
         let Err(at) = self.search(&hash.0) else { return false };
