@@ -23,7 +23,7 @@ pub use account::Account;
 pub use builder::{BuilderError, TrieBuilder};
 pub use error::{AccountError, NodeError, RlpError};
 pub use item::{Item, Key, Kind, Kinds};
-pub use keccak::{EMPTY_CODE_HASH, EMPTY_ROOT, keccak256};
+pub use keccak::{EMPTY_CODE_HASH, EMPTY_ROOT, Keccak, keccak256, keccak256_batch};
 pub use level::Level;
 pub use nibbles::Nibbles;
 pub use node::{Child, Leaf, Links, TrieKind, decode, is_branch};

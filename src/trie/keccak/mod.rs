@@ -1,7 +1,15 @@
-//! Keccak-256, the hash that names every node and code.
+//! Keccak-256, the hash that names every node and code: of one input, or of many at once.
+
+mod batch;
+mod lane;
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "to call code for a processor's feature where it has been detected")]
+mod x86;
 
 use primitive_types::H256;
 use sha3::{Digest, Keccak256};
+
+pub use self::batch::{Keccak, keccak256_batch};
 
 /// Root of a trie without leaves: keccak256 of the RLP empty string `0x80`
 /// (yellow paper, appendix D).
@@ -23,16 +31,4 @@ pub fn keccak256(bytes: &[u8]) -> H256 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_empty_root_is_the_hash_of_the_empty_string_in_rlp() {
-        assert_eq!(keccak256(&[0x80]), EMPTY_ROOT);
-    }
-
-    #[test]
-    fn the_empty_code_hash_is_the_hash_of_nothing() {
-        assert_eq!(keccak256(&[]), EMPTY_CODE_HASH);
-    }
-}
+mod tests;
