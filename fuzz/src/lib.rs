@@ -44,13 +44,9 @@ pub fn reply(data: &[u8]) {
     assert_eq!(answers.len(), usize::from(*asked));
     for answer in answers {
         match answer {
-            Answer::Hex(text) => {
-                if let Some(bytes) = wire::unhex(text) {
-                    verified(&bytes);
-                }
-            }
+            Answer::Hex(hex) => verified(&hex.bytes()),
             Answer::Error(error) => may_be_said(&error.to_string()),
-            Answer::Null | Answer::Nonsense | Answer::Nothing => {}
+            Answer::NotHex | Answer::Null | Answer::Nonsense | Answer::Nothing => {}
         }
     }
 }

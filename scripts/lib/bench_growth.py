@@ -41,7 +41,8 @@ class Growth:
         }
         point["cpu_ns_per_node"] = point["cpu_seconds"] / nodes * 1e9
         point["nodes_per_second"] = nodes / point["wall_seconds"]
-        self.say(f"  {nodes:,} nodes: {point['wall_seconds']:.1f} s, {point['cpu_ns_per_node']:,.0f} ns of CPU time a node")
+        cpu = point["cpu_ns_per_node"]
+        self.say(f"  {nodes:,} nodes: {point['wall_seconds']:.1f} s, {cpu:,.0f} ns of CPU time a node")
         return point
 
     def sizes(self):
@@ -111,16 +112,15 @@ def tables(result):
     yield "Distance of the peer", [["", "ms", *head]] + [
         [named[name], number(point["delay_ms"]), *cost(point)] for name, point in both(result["delays"])
     ]
-    yield "What has changed since the last sync", [
-        ["accounts changed", "nodes that differ", "nodes fetched", "items asked for", "wall-clock, s", "CPU time a fetched node, ns"]
-    ] + [
+    head = ["accounts changed", "nodes that differ", "nodes fetched", "items asked for", "wall-clock, s", "CPU time, s"]
+    yield "What has changed since the last sync", [head] + [
         [
             f"{point['churn']:.1%}",
             number(point["nodes"]),
             number(point["fetched"]),
             number(point["items"]),
             f"{point['wall_seconds']:.2f}",
-            number(point["cpu_ns_per_node"]),
+            f"{point['cpu_seconds']:.2f}",
         ]
         for point in result["churn"]
     ]
@@ -132,22 +132,32 @@ def plots(result):
     lines = lambda points, x, y, scale=1: [(named[name], over(of, x, y, scale)) for name, of in points.items()]
     sizes, delays = result["sizes"], result["delays"]
     draw = bench_plot.lines
+    against_size = lambda what, unit, points: draw(f"{what} against state size", "nodes", unit, points, True)
+    by_size = lambda what, unit, *field: against_size(what, unit, lines(sizes, "nodes", *field))
     return {
-        "size-cpu": draw("CPU time against state size", "nodes", "ns a node", lines(sizes, "nodes", "cpu_ns_per_node"), True),
-        "size-wall": draw("Time against state size", "nodes", "seconds", lines(sizes, "nodes", "wall_seconds"), True),
-        "size-memory": draw("Peak memory against state size", "nodes", "MB", lines(sizes, "nodes", "peak_bytes", 1e-6), True),
+        "size-cpu": by_size("CPU time", "ns a node", "cpu_ns_per_node"),
+        "size-wall": by_size("Time", "seconds", "wall_seconds"),
+        "size-memory": by_size("Peak memory", "MB", "peak_bytes", 1e-6),
         "peers": draw(
             f"Speed against peers, each {PEERS_DELAY} ms away",
             "peers",
             "nodes a second",
             [("statesync", over(result["peers"], "peers", "nodes_per_second"))],
         ),
-        "distance": draw("Speed against distance", "ms", "nodes a second", lines(delays, "delay_ms", "nodes_per_second")),
+        "distance": draw(
+            "Speed against distance",
+            "ms",
+            "nodes a second",
+            lines(delays, "delay_ms", "nodes_per_second"),
+        ),
         "churn": draw(
             "Fetched against what differs",
             "share of accounts changed",
             "nodes",
-            [("fetched", over(result["churn"], "churn", "fetched")), ("differ", over(result["churn"], "churn", "nodes"))],
+            [
+                ("fetched", over(result["churn"], "churn", "fetched")),
+                ("differ", over(result["churn"], "churn", "nodes")),
+            ],
             True,
         ),
     }
@@ -163,7 +173,12 @@ def text(result):
 
 
 def document(result):
-    pictures = {"State size": ("size-cpu", "size-wall", "size-memory"), "Peers": ("peers",), "Distance": ("distance",), "What": ("churn",)}
+    pictures = {
+        "State size": ("size-cpu", "size-wall", "size-memory"),
+        "Peers": ("peers",),
+        "Distance": ("distance",),
+        "What": ("churn",),
+    }
     sections = []
     for name, rows in tables(result):
         drawn = next(names for prefix, names in pictures.items() if name.startswith(prefix))

@@ -17,7 +17,12 @@ def number(value):
 
 
 def text(x, y, content, anchor="middle", size=12, weight="normal"):
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" font-weight="{weight}">{escape(content)}</text>'
+    style = f'text-anchor="{anchor}" font-size="{size}" font-weight="{weight}"'
+    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(content)}</text>'
+
+
+def box(x, y, width, height, colour):
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}"/>'
 
 
 def line(x1, y1, x2, y2, colour="#d1d5db", width=1):
@@ -29,7 +34,7 @@ def document(title, parts):
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
         'font-family="system-ui, sans-serif" fill="#111827">'
     )
-    background = f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>'
+    background = box(0, 0, WIDTH, HEIGHT, "#ffffff")
     return "\n".join([head, background, text(LEFT, 26, title, "start", 15, "bold"), *parts, "</svg>"]) + "\n"
 
 
@@ -64,7 +69,7 @@ def bars(title, label, values):
             if part not in names:
                 names.append(part)
             colour, top = COLOURS[names.index(part) % len(COLOURS)], place(total + value)
-            svg.append(f'<rect x="{x:.1f}" y="{top:.1f}" width="{room * 0.6:.1f}" height="{place(total) - top:.1f}" fill="{colour}"/>')
+            svg.append(box(x, top, room * 0.6, place(total) - top, colour))
             total += value
         svg.append(text(x + room * 0.3, place(total) - 6, number(round(total, 2 if total < 10 else 0)), weight="bold"))
         svg.append(text(x + room * 0.3, HEIGHT - BOTTOM + 20, name))
@@ -93,6 +98,6 @@ def legend(names):
     parts = []
     for index, name in enumerate(names):
         y = TOP + 20 * index
-        parts.append(f'<rect x="{WIDTH - RIGHT + 15}" y="{y}" width="12" height="12" fill="{COLOURS[index % len(COLOURS)]}"/>')
+        parts.append(box(WIDTH - RIGHT + 15, y, 12, 12, COLOURS[index % len(COLOURS)]))
         parts.append(text(WIDTH - RIGHT + 33, y + 10, name, "start"))
     return parts

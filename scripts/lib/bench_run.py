@@ -149,7 +149,8 @@ class Programs:
         }
 
     def verify(self, root, directory):
-        return measure([self.options.statesync, "verify", "--root", root, "--datadir", str(directory), "--json"], directory)
+        command = [self.options.statesync, "verify", "--root", root, "--datadir", str(directory), "--json"]
+        return measure(command, directory)
 
     def floor(self, nodes, seed=1):
         command = [self.options.peer, "--nodes", str(nodes), "--seed", str(seed), "--floor"]

@@ -34,9 +34,11 @@ def verify(options, say):
             if not printed["ok"] or printed["nodes"] != nodes:
                 raise Failure(f"verify found {printed}")
             runs.append(took)
-            say(f"verify {turn + 1}: {took['wall_seconds']:.1f} s, {took['cpu_seconds'] / nodes * 1e9:,.0f} ns of CPU time a node")
+            took["cpu_ns_per_node"] = took["cpu_seconds"] / nodes * 1e9
+            cost = f"{took['cpu_ns_per_node']:,.0f} ns of CPU time a node"
+            say(f"verify {turn + 1}: {took['wall_seconds']:.1f} s, {cost}")
     floor = programs.floor(options.nodes)
-    cpu = [run["cpu_seconds"] / nodes * 1e9 for run in runs]
+    cpu = [run["cpu_ns_per_node"] for run in runs]
     return {
         "nodes": nodes,
         "cpu_ns_per_node": cpu,
@@ -89,7 +91,8 @@ def serving(options, say):
     if "geth" in results:
         of = lambda name: median([run["items_per_cpu_second"] for run in results[name]])
         ratio = of("statesync") / of("geth")
-    return {"nodes": nodes, "connections": CONNECTIONS, "batch": BATCH, "items_per_cpu_second_vs_geth": ratio, **results}
+    asked = {"connections": CONNECTIONS, "items_in_a_request": BATCH}
+    return {"nodes": nodes, **asked, "items_per_cpu_second_vs_geth": ratio, **results}
 
 
 def serving_rows(result):
@@ -99,7 +102,8 @@ def serving_rows(result):
             rows.append([title, "no Go", "", ""])
             continue
         of = lambda field: [run[field] for run in result[name]]
-        rows.append([title, spread(of("items_per_cpu_second"), 1, 0), spread(of("items_per_second"), 1, 0), spread(of("peak_bytes"), 1e-6, 0)])
+        rates = [spread(of(field), 1, 0) for field in ("items_per_cpu_second", "items_per_second")]
+        rows.append([title, *rates, spread(of("peak_bytes"), 1e-6, 0)])
     return rows
 
 
@@ -127,7 +131,8 @@ def geth(options, programs, peer, root, directory, say):
     subprocess.run(init, check=True, capture_output=True)
     say("geth's database")
     programs.geth(peer, root, directory / "geth" / "chaindata")
-    command = [options.geth, "--datadir", str(directory), "--dev", *scheme, "--gcmode", "archive", "--cache", str(GETH_CACHE)]
+    command = [options.geth, "--datadir", str(directory), "--dev", *scheme]
+    command += ["--gcmode", "archive", "--cache", str(GETH_CACHE)]
     command += ["--nodiscover", "--maxpeers", "0", "--port", "0", "--nat", "none", "--ipcdisable"]
     command += ["--authrpc.addr", "127.0.0.1", "--authrpc.port", "0"]
     command += ["--http", "--http.addr", "127.0.0.1", "--http.port", "0", "--http.api", "debug"]

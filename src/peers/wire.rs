@@ -2,10 +2,12 @@
 
 use serde_json::value::RawValue;
 
-use super::reply::{Element, elements};
+use super::reply::{self, Element};
+use super::scan::{self, Scanned};
 use super::{Ask, Dialect, RpcError};
 use crate::trie::Kind;
 
+pub use super::hex::{Hex, unhex};
 pub use super::reply::ReplyError;
 
 /// JSON around one key in a request: `{"jsonrpc":"2.0","id":NNNN,"method":"debug_dbGet","params":["0x…"]},`.
@@ -29,13 +31,15 @@ pub(crate) const REPLY_BYTES_MAX: usize = 16 << 20;
 /// The answer to one asked item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer<'a> {
-    /// A hex string, as sent, with its `0x`.
-    Hex(&'a str),
+    /// A hex string.
+    Hex(Hex<'a>),
+    /// A string that is not hex.
+    NotHex,
     /// `null`: some clients' way of saying absent.
     Null,
     /// An error object.
     Error(RpcError),
-    /// A result that is neither.
+    /// A result that is none of these.
     Nonsense,
     /// The reply has no element with the item's id.
     Nothing,
@@ -82,14 +86,36 @@ pub fn reply_bytes_max(asks: &[Ask]) -> usize {
 /// # Errors
 /// [`ReplyError`] when the reply has no elements to match.
 pub fn answers(reply: &[u8], asked: usize) -> Result<Vec<Answer<'_>>, ReplyError> {
+    scanned(reply, asked).map_or_else(|| read(reply, asked), Ok)
+}
+
+/// The answers, if the reply is an array of elements.
+pub(super) fn scanned(reply: &[u8], asked: usize) -> Option<Vec<Answer<'_>>> {
     let mut answers = vec![Answer::Nothing; asked];
-    elements(reply, |element| {
-        let answer = element.place().and_then(|id| answers.get_mut(id));
-        if let Some(answer @ Answer::Nothing) = answer {
-            *answer = Answer::of(element);
-        }
+    scan::elements(reply, |element| match element {
+        Scanned::Plain(place, hex) => note(&mut answers, place, || Answer::Hex(hex)),
+        Scanned::Other(element) => note_element(&mut answers, element),
     })?;
+    Some(answers)
+}
+
+/// The answers as the JSON library reads them, or what is wrong with the reply.
+pub(super) fn read(reply: &[u8], asked: usize) -> Result<Vec<Answer<'_>>, ReplyError> {
+    let mut answers = vec![Answer::Nothing; asked];
+    reply::elements(reply, |element| note_element(&mut answers, element))?;
     Ok(answers)
+}
+
+fn note_element<'a>(answers: &mut [Answer<'a>], element: Element<'a>) {
+    if let Some(place) = element.place() {
+        note(answers, place, || Answer::of(element));
+    }
+}
+
+fn note<'a>(answers: &mut [Answer<'a>], place: usize, answer: impl FnOnce() -> Answer<'a>) {
+    if let Some(first @ Answer::Nothing) = answers.get_mut(place) {
+        *first = answer();
+    }
 }
 
 impl<'a> Answer<'a> {
@@ -102,17 +128,11 @@ impl<'a> Answer<'a> {
             return Self::Null;
         }
         // A hex string has no escapes, so its raw JSON is the string itself.
-        result.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).map_or(Self::Nonsense, Self::Hex)
+        let Some(string) = result.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+            return Self::Nonsense;
+        };
+        Hex::new(string.as_bytes()).map_or(Self::NotHex, Self::Hex)
     }
-}
-
-/// The bytes of a `0x`-prefixed hex string; `None` when it is not one.
-#[must_use]
-pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.strip_prefix("0x")?.as_bytes();
-    let mut bytes = vec![0; digits.len() / 2];
-    faster_hex::hex_decode(digits, &mut bytes).ok()?;
-    Some(bytes)
 }
 
 #[cfg(test)]
@@ -140,18 +160,22 @@ mod tests {
         }
     }
 
+    fn hex(text: &str) -> Answer<'_> {
+        Answer::Hex(Hex::new(text.as_bytes()).unwrap())
+    }
+
     #[test]
     fn answers_are_matched_by_id_in_any_order() {
         let reply =
             br#"[{"jsonrpc":"2.0","id":2,"result":"0x02"},{"id":0,"result":"0x00"},{"id":"1","result":"0x01"}]"#;
-        assert_eq!(answers(reply, 3).unwrap(), [Answer::Hex("0x00"), Answer::Hex("0x01"), Answer::Hex("0x02")]);
+        assert_eq!(answers(reply, 3).unwrap(), [hex("0x00"), hex("0x01"), hex("0x02")]);
     }
 
     #[test]
     fn foreign_surplus_and_second_answers_are_passed_over_and_missing_ones_are_nothing() {
         let reply = br#"[{"id":7,"result":"0x07"},{"id":null,"result":"0x09"},{"id":0,"result":"0x01"},
             {"id":0,"result":"0x02"},{"id":-1,"result":"0x03"},{"id":99999999999999999999,"result":"0x04"}]"#;
-        assert_eq!(answers(reply, 2).unwrap(), [Answer::Hex("0x01"), Answer::Nothing]);
+        assert_eq!(answers(reply, 2).unwrap(), [hex("0x01"), Answer::Nothing]);
     }
 
     #[test]
@@ -173,15 +197,6 @@ mod tests {
     fn what_is_not_json_rpc_is_garbage() {
         for reply in [b"<html>".as_slice(), b"", b"[1,2]", b"[{\"id\":0", b"\xff\xfe", b"{\"result\":\"0x\"}"] {
             assert!(matches!(answers(reply, 2), Err(ReplyError::Garbage(_))), "{reply:?}");
-        }
-    }
-
-    #[test]
-    fn hex_needs_its_prefix_and_whole_bytes() {
-        assert_eq!(unhex("0x00fF"), Some(vec![0, 255]));
-        assert_eq!(unhex("0x"), Some(vec![]));
-        for bad in ["", "00", "0x0", "0xzz", "0X00"] {
-            assert_eq!(unhex(bad), None, "{bad}");
         }
     }
 }

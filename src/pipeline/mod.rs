@@ -30,4 +30,4 @@ pub use self::event::{Event, Progress};
 pub use self::follow::{Follow, PivotSource, Target, Trend};
 pub use self::plan::{COMMIT_ITEMS, OUTSTANDING_MAX};
 pub use self::report::{Outcome, Report};
-pub(crate) use self::verify::{Checked, check};
+pub use self::verify::{Checked, check};

@@ -2,34 +2,36 @@
 
 use rayon::prelude::*;
 
-use crate::peers::{Ask, Dialect, Verdict, wire};
+use crate::peers::wire::{self, Answer};
+use crate::peers::{Ask, Dialect, Verdict};
 use crate::trie::{Item, NodeError, Origin, Reject, Verified};
 
-/// Items checked by one rayon task. Large enough that the hand-over does not show (a node takes about 1 µs), small
-/// enough that one reply keeps all threads busy.
-const CHUNK: usize = 64;
+/// Items checked by one rayon task. Large enough that the hand-over does not show and that the lanes of the hash are
+/// full (a node takes about half a µs), small enough that one reply keeps all threads busy.
+const CHUNK: usize = 128;
 
 /// A reply, taken apart and checked.
 #[derive(Debug, Default)]
-pub(crate) struct Checked {
+pub struct Checked {
     /// What was found.
-    pub(crate) nodes: Vec<Verified>,
+    pub nodes: Vec<Verified>,
     /// One verdict for each item asked.
-    pub(crate) verdicts: Vec<Verdict>,
+    pub verdicts: Vec<Verdict>,
     /// A node that is what was asked for and breaks a rule.
-    pub(crate) malformed: Option<(Item, NodeError)>,
+    pub malformed: Option<(Item, NodeError)>,
 }
 
 /// Checks a reply against what was asked, and in which dialect.
-pub(crate) fn check(dialect: Dialect, asks: &[Ask], reply: &[u8]) -> Checked {
+#[must_use]
+pub fn check(dialect: Dialect, asks: &[Ask], reply: &[u8]) -> Checked {
     let answers = match wire::answers(reply, asks.len()) {
         Ok(answers) => answers,
         Err(wire::ReplyError::Whole(error)) => return Checked::all(asks, &Verdict::of_error(&error)),
         Err(garbage) => return Checked::all(asks, &Verdict::Failed(garbage.to_string())),
     };
-    let pairs: Vec<(&Ask, wire::Answer<'_>)> = asks.iter().zip(answers).collect();
-    let chunks: Vec<Checked> = pairs.par_chunks(CHUNK).map(|pairs| check_chunk(dialect, pairs)).collect();
-    let mut checked = Checked::default();
+    let chunks = asks.par_chunks(CHUNK).zip(answers.par_chunks(CHUNK));
+    let chunks: Vec<Checked> = chunks.map(|(asks, answers)| check_chunk(dialect, asks, answers)).collect();
+    let mut checked = Checked::with_room_for(asks.len());
     for chunk in chunks {
         checked.nodes.extend(chunk.nodes);
         checked.verdicts.extend(chunk.verdicts);
@@ -45,6 +47,10 @@ impl Checked {
         Self { verdicts: vec![verdict.clone(); asks.len()], ..Self::default() }
     }
 
+    fn with_room_for(items: usize) -> Self {
+        Self { nodes: Vec::with_capacity(items), verdicts: Vec::with_capacity(items), malformed: None }
+    }
+
     /// geth answers an over-long batch with one element that says so, and nothing for the others.
     fn spread_shrink(&mut self) {
         if self.verdicts.contains(&Verdict::Shrink) {
@@ -54,30 +60,30 @@ impl Checked {
     }
 }
 
-fn check_chunk(dialect: Dialect, pairs: &[(&Ask, wire::Answer<'_>)]) -> Checked {
-    let mut checked = Checked::default();
-    for (ask, answer) in pairs {
-        let verdict = match answer {
-            wire::Answer::Hex(hex) => checked.check_value(dialect, ask, hex),
-            wire::Answer::Null => Verdict::Absent,
-            wire::Answer::Error(error) => Verdict::of_error(error),
-            wire::Answer::Nonsense => Verdict::Failed("a result that is not a hex string".into()),
-            wire::Answer::Nothing => Verdict::Unanswered,
-        };
-        checked.verdicts.push(verdict);
+fn check_chunk(dialect: Dialect, asks: &[Ask], answers: &[Answer<'_>]) -> Checked {
+    let mut checked = Checked::with_room_for(asks.len());
+    let mut values = Vec::with_capacity(asks.len());
+    for (ask, answer) in asks.iter().zip(answers) {
+        checked.verdicts.push(match answer {
+            Answer::Hex(hex) => {
+                values.push((ask.item, hex.bytes()));
+                Verdict::Found
+            }
+            Answer::NotHex => Verdict::Corrupt,
+            Answer::Null => Verdict::Absent,
+            Answer::Error(error) => Verdict::of_error(error),
+            Answer::Nonsense => Verdict::Failed("a result that is not a hex string".into()),
+            Answer::Nothing => Verdict::Unanswered,
+        });
+    }
+    let verdicts = asks.iter().zip(&mut checked.verdicts).filter(|(_, verdict)| **verdict == Verdict::Found);
+    for ((ask, verdict), value) in verdicts.zip(Verified::check_all(values, Origin::Peer)) {
+        match value {
+            Ok(node) => checked.nodes.push(node),
+            Err(Reject::WrongHash) if dialect.names_content(ask.item.key.kind) => *verdict = Verdict::Corrupt,
+            Err(Reject::WrongHash) => *verdict = Verdict::Stale,
+            Err(Reject::Malformed(rule)) => checked.malformed = Some((ask.item, rule)),
+        }
     }
     checked
-}
-
-impl Checked {
-    fn check_value(&mut self, dialect: Dialect, ask: &Ask, hex: &str) -> Verdict {
-        let Some(bytes) = wire::unhex(hex) else { return Verdict::Corrupt };
-        match Verified::check(ask.item, bytes, Origin::Peer) {
-            Ok(node) => self.nodes.push(node),
-            Err(Reject::WrongHash) if dialect.names_content(ask.item.key.kind) => return Verdict::Corrupt,
-            Err(Reject::WrongHash) => return Verdict::Stale,
-            Err(Reject::Malformed(rule)) => self.malformed = Some((ask.item, rule)),
-        }
-        Verdict::Found
-    }
 }

@@ -34,4 +34,4 @@ pub use walk::{Event, Fault, NodeSource, Place, StoredNode, Target, Walk};
 #[cfg(test)]
 pub(crate) use scheduler::tests as scheduler_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,7 +13,7 @@ use super::encode::{self, Reference};
 use super::*;
 
 /// Property tests repeat exactly; `PROPTEST_RNG_SEED` picks other cases.
-pub(super) fn cases() -> ProptestConfig {
+pub(crate) fn cases() -> ProptestConfig {
     let default = ProptestConfig::default();
     let seed = if let RngSeed::Fixed(chosen) = default.rng_seed { chosen } else { 64 };
     ProptestConfig { cases: 64, failure_persistence: None, rng_seed: RngSeed::Fixed(seed), ..default }

@@ -1,6 +1,8 @@
 //! Bytes that have been checked against the hash they were asked by, and taken apart.
 
-use super::{Item, Links, NodeError, decode, keccak256};
+use primitive_types::H256;
+
+use super::{Item, Links, NodeError, decode, keccak256, keccak256_batch};
 
 /// A node or code whose bytes hash to the wanted hash, with what a node refers to.
 #[derive(Debug)]
@@ -42,7 +44,19 @@ impl Verified {
     /// [`Reject::WrongHash`] when the bytes are not the wanted ones, [`Reject::Malformed`] when they are and are
     /// not a valid node at that path.
     pub fn check(item: Item, bytes: Vec<u8>, origin: Origin) -> Result<Self, Reject> {
-        if keccak256(&bytes) != item.key.hash {
+        let hash = keccak256(&bytes);
+        Self::check_hash(item, bytes, hash, origin)
+    }
+
+    /// Checks many at once, which is several times faster than one by one. One result for each, in their order.
+    pub fn check_all(values: Vec<(Item, Vec<u8>)>, origin: Origin) -> impl Iterator<Item = Result<Self, Reject>> {
+        let inputs: Vec<&[u8]> = values.iter().map(|(_, bytes)| bytes.as_slice()).collect();
+        let hashes = keccak256_batch(&inputs);
+        values.into_iter().zip(hashes).map(move |((item, bytes), hash)| Self::check_hash(item, bytes, hash, origin))
+    }
+
+    fn check_hash(item: Item, bytes: Vec<u8>, hash: H256, origin: Origin) -> Result<Self, Reject> {
+        if hash != item.key.hash {
             return Err(Reject::WrongHash);
         }
         let links = links_of(&item, &bytes)?;

@@ -136,5 +136,5 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     };
     let started = now();
     let result = work();
-    (result, now() - started)
+    (result, now().saturating_sub(started))
 }

@@ -36,7 +36,7 @@ pub(crate) struct Summary {
 const ACCOUNTS: f64 = 0.23;
 /// Of ten accounts, those at these places are contracts.
 const CONTRACTS: [u64; 3] = [0, 3, 7];
-/// Of twenty contracts: without storage; with one that others have too; the rest have their own.
+/// Of twenty contracts these have no storage, and those up to the next one that others have too; the rest their own.
 const NO_STORAGE: u64 = 2;
 const SHARED_STORAGE: u64 = 4;
 /// Storages that are shared.
@@ -87,7 +87,10 @@ impl Shape {
         let table = RefCell::new(table);
         let mut summary = Summary { accounts: keys.len() as u64, ..Summary::default() };
         let contracts = accounts.div_ceil(10) * CONTRACTS.len() as u64;
-        let mut trie = TrieBuilder::new(|_, hash, rlp: &[u8]| keep(&table, hash, rlp));
+        let mut trie = TrieBuilder::new(|_, hash, rlp: &[u8]| {
+            table.borrow_mut().insert_node(&hash, rlp);
+            Ok::<(), Infallible>(())
+        });
         for (number, key) in (0..).zip(keys) {
             let dice = self.dice(For::Account, key);
             let churn = churn.filter(|churn| unit(self.dice(For::Churn, key ^ churn.salt)) < churn.share);
@@ -125,7 +128,7 @@ impl Shape {
         let dice = self.dice(For::Storage, key);
         let (which, slots) = match dice % 20 {
             ..NO_STORAGE => return (EMPTY_ROOT, 0),
-            ..SHARED_STORAGE => {
+            NO_STORAGE..SHARED_STORAGE => {
                 let which = (dice >> 8) % STORAGES;
                 (which, 1 + which % 8)
             }
@@ -135,7 +138,10 @@ impl Shape {
         let mut keys: Vec<u64> = (0..slots).map(|slot| self.dice(For::SlotKey, which ^ slot << 20)).collect();
         keys.sort_unstable();
         keys.dedup();
-        let mut trie = TrieBuilder::new(|_, hash, rlp: &[u8]| keep(table, hash, rlp));
+        let mut trie = TrieBuilder::new(|_, hash, rlp: &[u8]| {
+            table.borrow_mut().insert_node(&hash, rlp);
+            Ok::<(), Infallible>(())
+        });
         for key in &keys {
             let change = churn.map_or(0, |churn| churn.salt);
             let changed =
@@ -184,9 +190,4 @@ fn word(dice: u64) -> U256 {
     };
     let word = U256::from_big_endian(long(dice).as_bytes()) >> (256 - bits);
     word.max(U256::one())
-}
-
-fn keep(table: &RefCell<&mut Table>, hash: H256, rlp: &[u8]) -> Result<(), Infallible> {
-    table.borrow_mut().insert_node(&hash, rlp);
-    Ok(())
 }

@@ -75,37 +75,41 @@ fn words(vector: __m256i) -> [u64; 4] {
     .map(i64::cast_unsigned)
 }
 
-/// Word after word of the blocks, from every lane the same. Four words of four lanes are read at a time and transposed.
+/// Word after word of the blocks, from every lane the same.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn load(blocks: &[&[u8; BLOCK]; 4]) -> [__m256i; BLOCK_WORDS] {
-    let rows = blocks.map(|block| block.as_chunks().0);
-    let last = vector(rows.map(|row| row[16]));
-    let mut words = [last; BLOCK_WORDS];
-    words[..4].copy_from_slice(&transposed(rows, 0));
-    words[4..8].copy_from_slice(&transposed(rows, 4));
-    words[8..12].copy_from_slice(&transposed(rows, 8));
-    words[12..16].copy_from_slice(&transposed(rows, 12));
+    let mut last = [0; 4];
+    for (word, block) in last.iter_mut().zip(blocks) {
+        *word = i64::from_le_bytes(block.as_chunks().0[BLOCK_WORDS - 1]);
+    }
+    let mut words = [vector(last); BLOCK_WORDS];
+    words[..4].copy_from_slice(&transposed::<0>(blocks));
+    words[4..8].copy_from_slice(&transposed::<4>(blocks));
+    words[8..12].copy_from_slice(&transposed::<8>(blocks));
+    words[12..16].copy_from_slice(&transposed::<12>(blocks));
     words
 }
 
-/// A vector of words in their byte order.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn vector(words: [[u8; 8]; 4]) -> __m256i {
-    let words = words.map(i64::from_le_bytes);
+fn vector(words: [i64; 4]) -> __m256i {
     _mm256_set_epi64x(words[3], words[2], words[1], words[0])
 }
 
-/// The words `from..from + 4` of four rows, as four columns.
+/// The words `FROM..FROM + 4` of four blocks: read block by block, and returned as a vector for each word.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn transposed(rows: [&[[u8; 8]]; 4], from: usize) -> [__m256i; 4] {
+fn transposed<const FROM: usize>(blocks: &[&[u8; BLOCK]; 4]) -> [__m256i; 4] {
     // The lower halves of both operands, the upper halves of both.
     const LOWER: i32 = 0x20;
     const UPPER: i32 = 0x31;
-    let row = |row: &[[u8; 8]]| vector([0, 1, 2, 3].map(|word| row[from + word]));
-    let [a, b, c, d] = rows.map(row);
+    let mut rows = [splat(0); 4];
+    for (row, block) in rows.iter_mut().zip(blocks) {
+        let words = block.as_chunks().0[FROM..].first_chunk().copied().unwrap_or_default();
+        *row = vector(words.map(i64::from_le_bytes));
+    }
+    let [a, b, c, d] = rows;
     let (ab, cd) = (_mm256_unpacklo_epi64(a, b), _mm256_unpacklo_epi64(c, d));
     let (first, third) = (_mm256_permute2x128_si256::<LOWER>(ab, cd), _mm256_permute2x128_si256::<UPPER>(ab, cd));
     let (ab, cd) = (_mm256_unpackhi_epi64(a, b), _mm256_unpackhi_epi64(c, d));

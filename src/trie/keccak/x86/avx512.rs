@@ -79,45 +79,49 @@ fn words(vector: __m512i) -> [u64; 8] {
     .map(i64::cast_unsigned)
 }
 
-/// Word after word of the blocks, from every lane the same. Eight words of eight lanes are read at a time and transposed.
+/// Word after word of the blocks, from every lane the same.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn load(blocks: &[&[u8; BLOCK]; 8]) -> [__m512i; BLOCK_WORDS] {
-    let rows = blocks.map(|block| block.as_chunks().0);
-    let (first, second) = (transposed(rows, 0), transposed(rows, 8));
-    let last = vector(rows.map(|row| row[16]));
-    let mut words = [last; BLOCK_WORDS];
-    words[..8].copy_from_slice(&first);
-    words[8..16].copy_from_slice(&second);
+    let mut last = [0; 8];
+    for (word, block) in last.iter_mut().zip(blocks) {
+        *word = i64::from_le_bytes(block.as_chunks().0[BLOCK_WORDS - 1]);
+    }
+    let mut words = [vector(last); BLOCK_WORDS];
+    words[..8].copy_from_slice(&transposed::<0>(blocks));
+    words[8..16].copy_from_slice(&transposed::<8>(blocks));
     words
 }
 
-/// A vector of words in their byte order.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn vector(words: [[u8; 8]; 8]) -> __m512i {
-    let words = words.map(i64::from_le_bytes);
+fn vector(words: [i64; 8]) -> __m512i {
     _mm512_set_epi64(words[7], words[6], words[5], words[4], words[3], words[2], words[1], words[0])
 }
 
-/// The words `from..from + 8` of eight rows, as eight columns.
+/// The words `FROM..FROM + 8` of eight blocks: read block by block, and returned as a vector for each word.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn transposed(rows: [&[[u8; 8]]; 8], from: usize) -> [__m512i; 8] {
-    let row = |row: &[[u8; 8]]| vector([0, 1, 2, 3, 4, 5, 6, 7].map(|word| row[from + word]));
-    let rows = rows.map(row);
+fn transposed<const FROM: usize>(blocks: &[&[u8; BLOCK]; 8]) -> [__m512i; 8] {
+    let mut rows = [splat(0); 8];
+    for (row, block) in rows.iter_mut().zip(blocks) {
+        let words = block.as_chunks().0[FROM..].first_chunk().copied().unwrap_or_default();
+        *row = vector(words.map(i64::from_le_bytes));
+    }
     // Two rows' words side by side: the even ones, the odd ones.
-    let even = |row: usize| _mm512_unpacklo_epi64(rows[row], rows[row + 1]);
-    let odd = |row: usize| _mm512_unpackhi_epi64(rows[row], rows[row + 1]);
-    let even = columns(even(0), even(2), even(4), even(6));
-    let odd = columns(odd(0), odd(2), odd(4), odd(6));
+    let (mut even, mut odd) = ([splat(0); 4], [splat(0); 4]);
+    for (pair, (even, odd)) in rows.as_chunks::<2>().0.iter().zip(even.iter_mut().zip(&mut odd)) {
+        *even = _mm512_unpacklo_epi64(pair[0], pair[1]);
+        *odd = _mm512_unpackhi_epi64(pair[0], pair[1]);
+    }
+    let (even, odd) = (columns(even), columns(odd));
     [even[0], odd[0], even[1], odd[1], even[2], odd[2], even[3], odd[3]]
 }
 
 /// Transposes four rows of four pairs.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn columns(a: __m512i, b: __m512i, c: __m512i, d: __m512i) -> [__m512i; 4] {
+fn columns([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
     // Pairs 0 and 2 of both operands, pairs 1 and 3 of both.
     const EVEN: i32 = 0x88;
     const ODD: i32 = 0xdd;
