@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use primitive_types::H256;
 
+use crate::trie::SurelyAbsent;
+
 /// Bits. 16 MiB have ten for each of 13 million rows, of which they then take one in a hundred for one that is there;
 /// with more rows it is more, and at a hundred million the filter saves nothing any more, and costs nothing either.
 const BITS: usize = 1 << 27;
@@ -14,7 +16,7 @@ const LINE_WORDS: usize = 8;
 /// Bits that are set for each hash: near the best for ten bits a row, when they are all in one line.
 const PROBES: usize = 6;
 
-/// The hashes of all rows that this process has given to a database that was empty before: what is not here is not there.
+/// The hashes of all rows that this process has given to a store that was empty before: what is not here is not there.
 ///
 /// A Bloom filter in memory, beside those of the tables: it is asked once, not once for each table, and costs a
 /// twentieth of a look-up in the database. In a first sync nearly every look-up is for what is not there.
@@ -50,6 +52,12 @@ impl Filter {
             let bits = probes >> (9 * probe);
             Some((self.words.get(first + (bits & 7) as usize)?, 1 << (bits >> 3 & 63)))
         })
+    }
+}
+
+impl SurelyAbsent for Filter {
+    fn is_surely_absent(&self, hash: &H256) -> bool {
+        !self.may_hold(hash)
     }
 }
 

@@ -29,46 +29,44 @@ impl Store {
     /// When the database fails.
     pub fn presence(&self, keys: &[Key]) -> Result<Vec<Presence>, StoreError> {
         let mut answers: Vec<Presence> = keys.iter().map(|_| Presence::Absent).collect();
+        let may_hold = |key: &Key| self.filter.as_ref().is_none_or(|filter| filter.may_hold(&key.hash));
+        let mut open: Vec<(&Key, &mut Presence)> =
+            keys.iter().zip(&mut answers).filter(|(key, _)| may_hold(key)).collect();
         if let Some(journal) = &self.journal {
-            journal.complete(keys, |place, presence| answers[place] = presence);
+            journal.complete(&mut open);
         }
         let code = |_: &[u8]| Presence::Complete { level: Level::CODE, is_branch: false };
-        self.look_up(CODES, keys, &mut answers, |key| key.kind == Kind::Code, code)?;
+        self.look_up(CODES, &mut open, |key| key.kind == Kind::Code, code)?;
         let node = |row: &[u8]| {
             let (level, rlp) = layout::node(row);
             Presence::Complete { level, is_branch: is_branch(rlp) }
         };
-        self.look_up(NODES, keys, &mut answers, |key| key.kind != Kind::Code, node)?;
+        self.look_up(NODES, &mut open, |key| key.kind != Kind::Code, node)?;
         if let Some(journal) = &self.journal {
-            for (key, answer) in keys.iter().zip(&mut answers) {
+            for (key, answer) in &mut open {
                 if key.kind != Kind::Code
-                    && *answer == Presence::Absent
+                    && **answer == Presence::Absent
                     && let Some(bytes) = journal.staged(&key.hash)?
                 {
-                    *answer = Presence::Staged(bytes);
+                    **answer = Presence::Staged(bytes);
                 }
             }
         }
         let staged = |bytes: &[u8]| Presence::Staged(bytes.to_vec());
-        self.look_up(STAGING, keys, &mut answers, |key| key.kind != Kind::Code, staged)?;
+        self.look_up(STAGING, &mut open, |key| key.kind != Kind::Code, staged)?;
         Ok(answers)
     }
 
-    /// Asks one family for the keys that are `of_kind`, still absent, and perhaps there, in one sorted batch.
+    /// Asks one family for the keys that are `of_kind` and still absent, in one sorted batch.
     fn look_up(
         &self,
         family: &str,
-        keys: &[Key],
-        answers: &mut [Presence],
+        open: &mut [(&Key, &mut Presence)],
         of_kind: impl Fn(&Key) -> bool,
         found: impl Fn(&[u8]) -> Presence,
     ) -> Result<(), StoreError> {
-        let may_hold = |key: &Key| self.filter.as_ref().is_none_or(|filter| filter.may_hold(&key.hash));
-        let open = keys.iter().zip(answers.iter_mut());
-        let mut open: Vec<(&H256, &mut Presence)> = open
-            .filter(|(key, answer)| of_kind(key) && **answer == Presence::Absent && may_hold(key))
-            .map(|(key, answer)| (&key.hash, answer))
-            .collect();
+        let absent = open.iter_mut().filter(|(key, answer)| of_kind(key) && **answer == Presence::Absent);
+        let mut open: Vec<(&H256, &mut &mut Presence)> = absent.map(|(key, answer)| (&key.hash, answer)).collect();
         if open.is_empty() {
             return Ok(());
         }
@@ -77,7 +75,7 @@ impl Store {
         let hashes: Vec<&H256> = open.iter().map(|(hash, _)| *hash).collect();
         for ((_, answer), value) in open.iter_mut().zip(self.values(family, &hashes)?) {
             if let Some(value) = value {
-                **answer = found(&value);
+                ***answer = found(&value);
             }
         }
         Ok(())

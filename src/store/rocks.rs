@@ -15,7 +15,7 @@ use super::layout::{
     NODES, OLDEST_FORMAT, PREFIX_ROOT, STAGING, root_key,
 };
 use super::{Checkpoint, RootRecord, RootState, RoundLimits, StoreError, options};
-use crate::trie::{Commit, EMPTY_ROOT, Kind, Level, NodeSource, StoredNode};
+use crate::trie::{Commit, EMPTY_ROOT, Kind, Level, NodeSource, StoredNode, SurelyAbsent};
 
 /// A batch is written when it has so many bytes: it is in memory twice until then.
 const BATCH_BYTES: usize = 4 << 20;
@@ -119,8 +119,11 @@ impl Store {
         self.write(batch, Durability::Disk)
     }
 
-    /// Whether the database has nothing that a look-up could find.
+    /// Whether there is nothing that a look-up could find.
     fn has_no_rows(&self) -> Result<bool, StoreError> {
+        if !self.journal.as_ref().is_none_or(Journal::is_empty) {
+            return Ok(false);
+        }
         for family in [NODES, CODES, STAGING] {
             if self.db.iterator_cf(self.family(family)?, IteratorMode::Start).next().transpose()?.is_some() {
                 return Ok(false);
@@ -188,6 +191,7 @@ impl Store {
         let durability = if is_last { Durability::Disk } else { durability };
         let sorting = self.guard.write(&self.dir, || {
             journal.append(commit, &moved)?;
+            self.note(commit);
             if is_last {
                 self.rotate(journal)?.run(journal::THREADS_AT_THE_END)?;
             }
@@ -201,6 +205,20 @@ impl Store {
             Some(sorting) => self.guard.write(&self.dir, || journal.sort_meanwhile(sorting)),
             None => Ok(()),
         }
+    }
+
+    /// Notes what may be in the store from now on.
+    fn note(&self, commit: &Commit) {
+        let Some(filter) = &self.filter else { return };
+        commit.stage.iter().for_each(|(hash, _)| filter.insert(hash));
+        let new = commit.complete.iter().filter(|complete| complete.bytes.is_some());
+        new.for_each(|complete| filter.insert(&complete.key.hash));
+    }
+
+    /// Who knows of hashes that are not in the store, if all that is in it came from this process.
+    #[must_use]
+    pub fn surely_absent(&self) -> Option<Arc<dyn SurelyAbsent>> {
+        self.filter.clone().map(|filter| filter as Arc<dyn SurelyAbsent>)
     }
 
     /// The nodes that a commit completes and that are staged in the database, with their bytes.
@@ -260,9 +278,6 @@ impl Store {
         let next = journal.next()?;
         let mut batch = WriteBatch::default();
         journal.each_staged(|hash, rlp| {
-            if let Some(filter) = &self.filter {
-                filter.insert(hash);
-            }
             batch.put_cf(staging, hash, rlp);
             if batch.size_in_bytes() < BATCH_BYTES {
                 Ok(())
@@ -272,7 +287,7 @@ impl Store {
         })?;
         batch.put_cf(meta, KEY_JOURNAL, next.mark().bytes());
         self.put(batch, Durability::Log)?;
-        Ok(journal.rotate(next, &self.db, self.filter.as_ref()))
+        Ok(journal.rotate(next, &self.db))
     }
 
     /// Notes that a sync to a root begins. Roots that were begun and never completed are forgotten: what they brought

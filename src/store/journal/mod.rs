@@ -20,7 +20,6 @@ use rocksdb::DB;
 
 use self::record::Record;
 use self::round::{Addition, PARTS, Round, part_of};
-use super::filter::Filter;
 use super::guard::{disk_error, io_error};
 use super::{Presence, StoreError};
 use crate::trie::{Commit, Key, Kind, Level};
@@ -186,15 +185,15 @@ impl Journal {
     }
 
     /// What is known of the rows of nodes and codes that are complete.
-    pub(super) fn complete(&self, keys: &[Key], mut found: impl FnMut(usize, Presence)) {
+    pub(super) fn complete(&self, keys: &mut [(&Key, &mut Presence)]) {
         let rounds = self.rounds.read().unwrap_or_else(PoisonError::into_inner);
-        for (number, key) in keys.iter().enumerate() {
+        for (key, answer) in keys {
             let place = rounds.all().find_map(|round| {
                 let row = if key.kind == Kind::Code { round.code(&key.hash) } else { round.node(&key.hash) };
                 row.and_then(|(_, place)| place.presence())
             });
             if let Some(presence) = place {
-                found(number, presence);
+                **answer = presence;
             }
         }
     }
@@ -224,6 +223,12 @@ impl Journal {
         row.transpose().map_err(|error| io_error(&self.dir, error))
     }
 
+    /// Whether it holds nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        let rounds = self.rounds.read().unwrap_or_else(PoisonError::into_inner);
+        rounds.live.iter().all(|round| round.rows() == 0)
+    }
+
     /// How many nodes are staged here.
     pub(super) fn staged_nodes(&self) -> u64 {
         let rounds = self.rounds.read().unwrap_or_else(PoisonError::into_inner);
@@ -250,13 +255,13 @@ impl Journal {
 
     /// Begins the next round. What is complete in those before is to be sorted by [`Sorting::run`], and what is staged in
     /// them has to be elsewhere already.
-    pub(super) fn rotate(&self, next: Next, db: &Arc<DB>, filter: Option<&Arc<Filter>>) -> Sorting {
+    pub(super) fn rotate(&self, next: Next, db: &Arc<DB>) -> Sorting {
         let mut rounds = self.rounds.write().unwrap_or_else(PoisonError::into_inner);
         let full = std::mem::replace(&mut rounds.live, vec![next.0]);
         rounds.sealing = full.into_iter().map(Arc::new).collect();
         let full = rounds.sealing.clone();
         drop(rounds);
-        Sorting { db: db.clone(), filter: filter.cloned(), dir: self.dir.clone(), rounds: self.rounds.clone(), full }
+        Sorting { db: db.clone(), dir: self.dir.clone(), rounds: self.rounds.clone(), full }
     }
 
     /// Sorts in a thread of its own.
@@ -294,7 +299,6 @@ impl Next {
 #[derive(Debug)]
 pub(super) struct Sorting {
     db: Arc<DB>,
-    filter: Option<Arc<Filter>>,
     dir: PathBuf,
     rounds: Arc<RwLock<Rounds>>,
     full: Vec<Arc<Round>>,
@@ -303,7 +307,7 @@ pub(super) struct Sorting {
 impl Sorting {
     /// Gives all that is complete to the database, then removes the rounds and their files.
     pub(super) fn run(self, threads: usize) -> Result<(), StoreError> {
-        seal::seal(&self.db, self.filter.as_deref(), &self.dir, &self.full, threads)?;
+        seal::seal(&self.db, &self.dir, &self.full, threads)?;
         // What was staged in them is in the database's log.
         self.db.flush_wal(true).map_err(|error| disk_error(&self.dir, error))?;
         self.rounds.write().unwrap_or_else(PoisonError::into_inner).sealing.clear();

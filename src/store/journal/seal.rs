@@ -8,7 +8,6 @@ use rocksdb::{DB, IngestExternalFileOptions, Options, SstFileWriter};
 
 use super::TABLE;
 use super::round::{Part, Place, Round, Rows};
-use crate::store::filter::Filter;
 use crate::store::guard::{disk_error, io_error};
 use crate::store::layout::{CODES, NODES};
 use crate::store::{StoreError, options};
@@ -25,18 +24,12 @@ struct Table<'a> {
 }
 
 /// Ingests the complete rows of `rounds`, on up to `threads` threads. All of a round appear in the database at once.
-pub(super) fn seal(
-    db: &DB,
-    filter: Option<&Filter>,
-    dir: &Path,
-    rounds: &[Arc<Round>],
-    threads: usize,
-) -> Result<(), StoreError> {
+pub(super) fn seal(db: &DB, dir: &Path, rounds: &[Arc<Round>], threads: usize) -> Result<(), StoreError> {
     for round in rounds {
         let threads = if round.rows() < ROWS_FOR_TWO { 1 } else { threads };
         let shares: Vec<&[Part]> = round.parts.chunks(round.parts.len().div_ceil(threads)).collect();
         let paths = std::thread::scope(|scope| {
-            let write = |(number, parts)| scope.spawn(move || write(filter, dir, number, parts));
+            let write = |(number, parts)| scope.spawn(move || write(dir, number, parts));
             let threads: Vec<_> = shares.into_iter().enumerate().map(write).collect();
             let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
                 thread
@@ -66,21 +59,16 @@ fn ingest(db: &DB, dir: &Path, family: &'static str, paths: Vec<PathBuf>) -> Res
 }
 
 /// Writes the tables of some parts, which follow each other in the order of keys: that of nodes, and that of codes.
-fn write(
-    filter: Option<&Filter>,
-    dir: &Path,
-    number: usize,
-    parts: &[Part],
-) -> Result<(Option<PathBuf>, Option<PathBuf>), StoreError> {
+fn write(dir: &Path, number: usize, parts: &[Part]) -> Result<(Option<PathBuf>, Option<PathBuf>), StoreError> {
     let options = options::table();
     let mut nodes = Table::new(&options, dir, NODES, number);
     let mut codes = Table::new(&options, dir, CODES, number);
     for part in parts {
         let mut file = part.read_all().map_err(|error| io_error(dir, error))?;
-        for (hash, place) in complete(&part.codes, filter) {
+        for (hash, place) in complete(&part.codes) {
             codes.put(hash, place.bytes_in(&file))?;
         }
-        for (hash, place) in complete(&part.nodes, filter) {
+        for (hash, place) in complete(&part.nodes) {
             nodes.put(hash, place.row_in(&mut file))?;
         }
     }
@@ -88,15 +76,12 @@ fn write(
 }
 
 /// The complete ones, in the order of keys.
-fn complete<'a>(rows: &'a Rows, filter: Option<&Filter>) -> impl Iterator<Item = (&'a H256, &'a Place)> {
+fn complete(rows: &Rows) -> impl Iterator<Item = (&H256, &Place)> {
     let complete = rows.iter().filter(|(_, place)| place.level.is_some());
     // The first bytes nearly always tell two hashes apart, and are at hand.
     let prefix = |hash: &H256| hash.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
     let mut sorted: Vec<(u64, &H256, &Place)> = complete.map(|(hash, place)| (prefix(hash), hash, place)).collect();
     sorted.sort_unstable_by(|one, other| one.0.cmp(&other.0).then_with(|| one.1.cmp(other.1)));
-    if let Some(filter) = filter {
-        sorted.iter().for_each(|(_, hash, _)| filter.insert(hash));
-    }
     sorted.into_iter().map(|(_, hash, place)| (hash, place))
 }
 
