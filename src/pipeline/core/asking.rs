@@ -99,6 +99,10 @@ impl Core {
         {
             return Err(SyncError::malformed(self.options.root, &item, &rule));
         }
+        // All at once first: the table is larger than the caches, and look-ups that do not wait for one another share
+        // the time that memory takes.
+        let unresolved = checked.nodes.iter().filter(|node| self.scheduler.is_unresolved(&node.item.key)).count();
+        tracing::trace!(nodes = checked.nodes.len(), unresolved, "verified");
         for node in checked.nodes {
             if self.scheduler.is_unresolved(&node.item.key) {
                 // A late reply to what an earlier root asked for: the store may hold it already.
