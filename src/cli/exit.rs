@@ -83,6 +83,7 @@ impl From<StoreError> for Failure {
             StoreError::Io { .. }
             | StoreError::Disk { .. }
             | StoreError::FailedBefore { .. }
+            | StoreError::ReadOnly { .. }
             | StoreError::Database(_) => (
                 Exit::Failure,
                 "free space on the disk, or check it and the limits on files (quota, ulimit -f), then run again: what \

@@ -47,7 +47,7 @@ impl<L: FnMut(Event) + Send> Driver<L> {
         let writer = Writer::start(store.clone(), sender.clone())
             .map_err(|source| StoreError::Io { path: store.dir().into(), source })?;
         let names = peers.iter().map(|peer| peer.client.url().to_string()).collect();
-        let mut core = Core::new(options.clone(), names, store.checkpoint()?, Instant::now());
+        let mut core = Core::new(options.clone(), names, store.checkpoint()?, store.surely_absent(), Instant::now());
         for (place, peer) in peers.iter().enumerate() {
             if let Some(dialect) = peer.dialect {
                 core.introduce(place, dialect, peer.dialect_is_given);

@@ -77,8 +77,14 @@ pub enum StoreError {
         dir: PathBuf,
         /// What is free there, where the system says so.
         free_megabytes: Option<u64>,
-        /// The database's error.
-        source: rocksdb::Error,
+        /// The error of the database or of the system.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It was opened for reading.
+    #[error("the store in {} is open for reading only", dir.display())]
+    ReadOnly {
+        /// The store's directory.
+        dir: PathBuf,
     },
     /// A write has failed before. Nothing is written after that until the store is opened again.
     #[error("the disk of {} has failed before: nothing more is written", dir.display())]

@@ -13,26 +13,28 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) fn write(
-        &self,
-        dir: &Path,
-        write: impl FnOnce() -> Result<(), rocksdb::Error>,
-    ) -> Result<(), StoreError> {
+    pub(super) fn write<T>(&self, dir: &Path, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
         if self.failed.load(Ordering::Acquire) {
             return Err(StoreError::FailedBefore { dir: dir.into() });
         }
-        write().map_err(|error| {
-            self.failed.store(true, Ordering::Release);
-            disk_error(dir, error)
-        })
+        write().inspect_err(|_| self.failed.store(true, Ordering::Release))
     }
 }
 
-/// What the disk said, and what is free there: that is most often why.
+/// What the database said of the disk, and what is free there: that is most often why.
 pub(super) fn disk_error(dir: &Path, error: rocksdb::Error) -> StoreError {
     if error.kind() != rocksdb::ErrorKind::IOError {
         return error.into();
     }
+    failed(dir, error.into())
+}
+
+/// What the system said of the disk.
+pub(super) fn io_error(dir: &Path, error: std::io::Error) -> StoreError {
+    failed(dir, error.into())
+}
+
+fn failed(dir: &Path, source: Box<dyn std::error::Error + Send + Sync>) -> StoreError {
     let free = rustix::fs::statvfs(dir).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-    StoreError::Disk { dir: dir.into(), free_megabytes: free.ok().map(|bytes| bytes / 1_000_000), source: error }
+    StoreError::Disk { dir: dir.into(), free_megabytes: free.ok().map(|bytes| bytes / 1_000_000), source }
 }

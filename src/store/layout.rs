@@ -4,8 +4,11 @@ use primitive_types::H256;
 
 use crate::trie::Level;
 
-/// The format this program writes and the only one it reads; a change of meaning of any key or value raises it.
-pub const FORMAT_VERSION: u32 = 2;
+/// The format this program writes; a change of meaning of any key or value raises it.
+pub const FORMAT_VERSION: u32 = 3;
+/// The oldest format that is read. A store of format 2 has no journal, and is one of format 3 once it is opened for
+/// writing.
+pub(super) const OLDEST_FORMAT: u32 = 2;
 
 /// hash → level and RLP of a node whose whole subtree is present.
 pub(super) const NODES: &str = "nodes";
@@ -24,6 +27,10 @@ pub(super) const KEY_CHAIN_ID: &[u8] = b"chain_id";
 pub(super) const KEY_GENESIS: &[u8] = b"genesis";
 /// → JSON of the [`Checkpoint`](super::Checkpoint).
 pub(super) const KEY_CHECKPOINT: &[u8] = b"checkpoint";
+/// → the checkpoint that the last sync to the disk has made durable, with all that it counts.
+pub(super) const KEY_SYNCED: &[u8] = b"checkpoint/synced";
+/// → how far the journal was at the checkpoint: its round and the bytes of that, 8 bytes big-endian each.
+pub(super) const KEY_JOURNAL: &[u8] = b"journal";
 /// followed by a root's 32 bytes → JSON of its [`RootRecord`](super::RootRecord).
 pub(super) const PREFIX_ROOT: &[u8] = b"root/";
 
@@ -31,15 +38,7 @@ pub(super) fn root_key(root: &H256) -> Vec<u8> {
     [PREFIX_ROOT, root.as_bytes()].concat()
 }
 
-/// The value of a row of [`NODES`], made in `row`: the level's byte, then the RLP.
-pub(super) fn node_row<'a>(row: &'a mut Vec<u8>, level: Level, rlp: &[u8]) -> &'a [u8] {
-    row.clear();
-    row.push(level.byte());
-    row.extend_from_slice(rlp);
-    row
-}
-
-/// The parts of a row of [`NODES`]. One without any byte is no node's; that shows in its hash.
+/// The parts of a row of [`NODES`]: the level's byte, then the RLP. One without any byte is no node's; that shows in its hash.
 pub(super) fn node(row: &[u8]) -> (Level, &[u8]) {
     row.split_first().map_or((Level::CODE, &[]), |(level, rlp)| (Level::from_byte(*level), rlp))
 }

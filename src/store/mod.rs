@@ -2,13 +2,16 @@
 //!
 //! One invariant carries everything: **presence means completeness**. A node is in the `nodes` family only in or after
 //! the batch that holds its whole subtree, with its storage tries and codes. What is downloaded but not complete is in
-//! `staging`. [`Store::commit`] is the only way in, and one call of it is one atomic batch.
+//! `staging`, or in the journal. [`Store::commit`] is the only way in.
 
 mod directory;
 mod error;
+mod filter;
 mod guard;
+mod journal;
 mod layout;
 mod options;
+mod presence;
 mod record;
 mod retract;
 mod rocks;
@@ -16,7 +19,9 @@ mod rocks;
 mod tests;
 
 pub use self::error::StoreError;
+pub use self::journal::RoundLimits;
 pub use self::layout::FORMAT_VERSION;
+pub use self::presence::Presence;
 pub use self::record::{Block, Checkpoint, RootRecord, RootState, Totals};
 pub use self::retract::{Damage, Retracted};
-pub use self::rocks::{Access, Durability, Marks, Presence, Store};
+pub use self::rocks::{Access, Durability, Marks, Store};

@@ -1,18 +1,19 @@
 //! How `RocksDB` is tuned: few, large, immutable values under uniformly random 32-byte keys.
 
-use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, Options};
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompactionStyle, DBCompressionType, Options,
+    UniversalCompactOptions,
+};
 
 use super::layout::{CODES, META, NODES, STAGING};
 
-/// Memory of one write buffer. Measured best for random keys: at 128 and 256 MB the skip list outgrows the caches and
-/// inserts slow down by a fifth.
-const WRITE_BUFFER_BYTES: usize = 64 << 20;
+/// Memory of one write buffer. What goes through one is little: records, and nodes that a round of the journal leaves
+/// staged.
+const WRITE_BUFFER_BYTES: usize = 16 << 20;
 
-/// Write buffers of the nodes family: one filling, one being written, one to spare while the disk is busy.
-const WRITE_BUFFERS: i32 = 3;
-
-/// Codes and meta are written seldom; a small buffer bounds memory.
-const SMALL_WRITE_BUFFER_BYTES: usize = 16 << 20;
+/// Tables of a family together before `RocksDB` merges those of like size. Each is one more filter to ask for a row; each
+/// merge writes all of them once more.
+const TABLES: i32 = 16;
 
 /// Shared cache of uncompressed blocks. Point reads of random keys hit it seldom; it serves the trie's upper levels.
 const BLOCK_CACHE_BYTES: usize = 64 << 20;
@@ -23,11 +24,6 @@ const BLOCK_BYTES: usize = 16 << 10;
 /// Filter bits for each key. Ten make a look-up of an absent node (the common case of a first sync) some 20 times
 /// cheaper than without a filter, at 1.25 bytes a key.
 const FILTER_BITS: f64 = 10.0;
-
-/// Share of a write buffer that its own filter takes. Without one, every look-up of an absent node searches the buffer's
-/// skip list: with one (of 0.05), a sync of 1.2 million nodes took 14 s of CPU time instead of 21. A smaller one still
-/// has some 50 bits for each of a buffer's 200,000 nodes.
-const BUFFER_FILTER_RATIO: f64 = 0.02;
 
 /// Files kept open. Stays below the usual limit of 1024 descriptors with room for sockets.
 const OPEN_FILES: i32 = 512;
@@ -53,16 +49,35 @@ pub(super) fn database() -> Options {
 
 pub(super) fn families() -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
-    let family = |name, buffer| ColumnFamilyDescriptor::new(name, hashed_family(&cache, buffer));
+    let family = |name, options| ColumnFamilyDescriptor::new(name, options);
     vec![
-        family(NODES, WRITE_BUFFER_BYTES),
-        family(CODES, SMALL_WRITE_BUFFER_BYTES),
-        family(STAGING, WRITE_BUFFER_BYTES),
-        family(META, SMALL_WRITE_BUFFER_BYTES),
+        family(NODES, sorted(&cache)),
+        family(CODES, sorted(&cache)),
+        family(STAGING, hashed(&cache)),
+        family(META, hashed(&cache)),
     ]
 }
 
-fn hashed_family(cache: &Cache, write_buffer: usize) -> Options {
+/// How a table is written that is to be ingested.
+pub(super) fn table() -> Options {
+    hashed(&Cache::new_lru_cache(0))
+}
+
+/// A family that gets its rows as tables.
+fn sorted(cache: &Cache) -> Options {
+    let mut universal = UniversalCompactOptions::default();
+    // Nothing is ever written again, so there is nothing to be won by merging all tables only because they are many.
+    universal.set_max_size_amplification_percent(i32::MAX);
+    let mut options = hashed(cache);
+    options.set_compaction_style(DBCompactionStyle::Universal);
+    options.set_universal_compaction_options(&universal);
+    options.set_level_zero_file_num_compaction_trigger(TABLES);
+    options.set_level_zero_slowdown_writes_trigger(3 * TABLES);
+    options.set_level_zero_stop_writes_trigger(4 * TABLES);
+    options
+}
+
+fn hashed(cache: &Cache) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(cache);
     table.set_block_size(BLOCK_BYTES);
@@ -70,10 +85,7 @@ fn hashed_family(cache: &Cache, write_buffer: usize) -> Options {
     table.set_format_version(6);
     let mut options = Options::default();
     options.set_block_based_table_factory(&table);
-    options.set_write_buffer_size(write_buffer);
-    options.set_max_write_buffer_number(WRITE_BUFFERS);
-    options.set_memtable_prefix_bloom_ratio(BUFFER_FILTER_RATIO);
-    options.set_memtable_whole_key_filtering(true);
+    options.set_write_buffer_size(WRITE_BUFFER_BYTES);
     // Hashes do not compress: lz4 saves 3 %, zstd 8 % of the disk for 1.4 to 3 times the write cost.
     options.set_compression_type(DBCompressionType::None);
     options

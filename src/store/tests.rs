@@ -167,6 +167,7 @@ fn one_process_writes_while_others_may_read() {
     for access in [Access::Write, Access::Create] {
         assert!(matches!(Store::open(dir.path(), access), Err(StoreError::Locked { .. })), "{access:?}");
     }
+    store.settle().unwrap();
     let reader = Store::open(dir.path(), Access::Read).unwrap();
     assert_eq!(reader.presence(&[node(1)]).unwrap(), [NODE]);
 }
@@ -223,7 +224,7 @@ fn a_store_of_a_later_format_is_refused() {
     db.put_cf(meta, b"format", (FORMAT_VERSION + 1).to_be_bytes()).unwrap();
     drop(db);
     let opened = Store::open(dir.path(), Access::Write);
-    assert!(matches!(&opened, Err(StoreError::OtherFormat { found, .. }) if found == "format 3"), "{opened:?}");
+    assert!(matches!(&opened, Err(StoreError::OtherFormat { found, .. }) if found == "format 4"), "{opened:?}");
 }
 
 #[test]
@@ -283,6 +284,7 @@ fn a_node_is_stored_with_its_level_and_read_without() {
     let level = |level| Presence::Complete { level: Level::from_byte(level), is_branch: false };
     assert_eq!(store.presence(&[node(1), node(2)]).unwrap(), [level(3), level(129)]);
     assert_eq!(store.node(&hash(2)).unwrap().as_deref(), Some(b"two".as_slice()));
+    store.settle().unwrap();
     drop(store);
     let options = rocksdb::Options::default();
     let db = rocksdb::DB::open_cf(&options, dir.path(), ["nodes", "codes", "staging", "meta"]).unwrap();

@@ -27,7 +27,7 @@ pub use keccak::{EMPTY_CODE_HASH, EMPTY_ROOT, Keccak, keccak256, keccak256_batch
 pub use level::Level;
 pub use nibbles::Nibbles;
 pub use node::{Child, Leaf, Links, TrieKind, decode, is_branch};
-pub use scheduler::{Commit, Complete, Counts, Done, Processed, ScheduleError, Scheduler};
+pub use scheduler::{Commit, Complete, Counts, Done, Processed, ScheduleError, Scheduler, SurelyAbsent};
 pub use verified::{Origin, Reject, Verified};
 pub use walk::{Event, Fault, NodeSource, Place, StoredNode, Target, Walk};
 

@@ -56,6 +56,11 @@ impl Nibbles {
         Some(if index.is_multiple_of(2) { byte >> 4 } else { byte & 0xf })
     }
 
+    /// The first 16 nibbles, two a byte, with zeros where it ends before.
+    pub(super) fn first_bytes(&self) -> [u8; 8] {
+        self.packed.first_chunk().copied().unwrap_or_default()
+    }
+
     /// The nibbles from first to last, each 0..=15.
     pub fn iter(self) -> impl Iterator<Item = u8> {
         (0..self.len()).map_while(move |index| self.get(index))

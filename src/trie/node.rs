@@ -9,7 +9,7 @@ use primitive_types::{H256, U256};
 use super::account::Account;
 use super::error::NodeError;
 use super::nibbles::{HexPrefix, Nibbles};
-use super::rlp_reader::{Item, items, pair, single, single_list};
+use super::rlp_reader::{Item, has_more, items, pair, single, single_list};
 
 /// A node of fewer bytes is embedded in its parent, a longer one is referenced by its hash
 /// (yellow paper, appendix D, the node cap function n).
@@ -23,6 +23,9 @@ const BRANCH_WIDTH: u8 = 16;
 
 /// Items of a branch.
 const BRANCH_ITEMS: usize = BRANCH_WIDTH as usize + 1;
+
+/// Items of a leaf or an extension.
+const SHORT_ITEMS: usize = 2;
 
 /// RLP of the empty string: no child, or no value.
 const EMPTY_STRING: u8 = 0x80;
@@ -105,7 +108,7 @@ pub fn decode(kind: TrieKind, path: &Nibbles, after_extension: bool, rlp: &[u8])
 /// Whether a node that decodes is a branch, not a leaf or an extension.
 #[must_use]
 pub fn is_branch(rlp: &[u8]) -> bool {
-    single_list(rlp).and_then(items::<0>).is_ok_and(|(_, got)| got == BRANCH_ITEMS)
+    single_list(rlp).and_then(|payload| has_more(payload, SHORT_ITEMS)).unwrap_or(false)
 }
 
 /// The children of a branch that has only hashes, as nearly all branches do, in one pass over its

@@ -138,3 +138,14 @@ pub(super) fn items<const N: usize>(payload: &[u8]) -> Result<([Item<'_>; N], us
     }
     Ok((items, count))
 }
+
+/// Whether a list's `payload` has more than so many items. Reads no further than that.
+pub(super) fn has_more(payload: &[u8], than: usize) -> Result<bool, RlpError> {
+    let mut reader = Reader { rest: payload };
+    for _ in 0..than {
+        if reader.next()?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(reader.next()?.is_some())
+}

@@ -87,7 +87,10 @@ impl Attempts {
 
     /// Forgets an item that was found, or that nobody wants any more.
     pub(super) fn forget(&mut self, key: &Key) {
-        self.by_key.remove(key);
+        // Nearly always nothing was refused, and nothing has to be hashed to know that.
+        if !self.by_key.is_empty() {
+            self.by_key.remove(key);
+        }
     }
 
     /// What each peer said of an item.

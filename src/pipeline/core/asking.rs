@@ -10,7 +10,7 @@ use crate::pipeline::plan::{LOOKUP_ITEMS, LOOKUP_JOBS, OUTSTANDING_MAX};
 use crate::pipeline::verify::Checked;
 use crate::pipeline::{Event, SyncError};
 use crate::store::StoreError;
-use crate::trie::NodeError;
+use crate::trie::{Key, NodeError, Verified};
 
 impl Core {
     /// Asks peers of which nothing is known what they are.
@@ -99,6 +99,10 @@ impl Core {
         {
             return Err(SyncError::malformed(self.options.root, &item, &rule));
         }
+        // All at once first: the table is larger than the caches, and look-ups that do not wait for one another share
+        // the time that memory takes.
+        let unresolved = checked.nodes.iter().filter(|node| self.scheduler.is_unresolved(&node.item.key)).count();
+        tracing::trace!(nodes = checked.nodes.len(), unresolved, "verified");
         for node in checked.nodes {
             if self.scheduler.is_unresolved(&node.item.key) {
                 // A late reply to what an earlier root asked for: the store may hold it already.
@@ -127,22 +131,27 @@ impl Core {
                 return Err(SyncError::malformed(self.options.root, item, &NodeError::ExtensionOverNonBranch));
             }
             self.scheduler.resolve(&item.key, true, false);
-            self.early.remove(&item.key);
+            self.forget_early(&item.key);
         }
         for (key, stale) in &answers.absent {
             self.scheduler.resolve(key, false, *stale);
-            if let Some(node) = self.early.remove(key) {
+            if let Some(node) = self.forget_early(key) {
                 self.process(node)?;
             }
         }
         for node in answers.staged {
-            self.early.remove(&node.item.key);
+            self.forget_early(&node.item.key);
             self.process(node)?;
         }
         Ok(())
     }
 
-    fn process(&mut self, node: crate::trie::Verified) -> Result<(), SyncError> {
+    /// Nearly always there is none, and nothing has to be hashed to know that.
+    fn forget_early(&mut self, key: &Key) -> Option<Verified> {
+        if self.early.is_empty() { None } else { self.early.remove(key) }
+    }
+
+    fn process(&mut self, node: Verified) -> Result<(), SyncError> {
         let processed = self.scheduler.process(node);
         processed.map(|_| ()).map_err(|error| SyncError::unschedulable(self.options.root, &error))
     }

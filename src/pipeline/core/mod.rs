@@ -6,6 +6,7 @@ mod ending;
 mod moving;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use primitive_types::H256;
@@ -20,7 +21,7 @@ use super::verify::Checked;
 use super::{Event, Outcome, StopReason, SyncError, SyncOptions};
 use crate::peers::{Dialect, Dispatch, PeerInfo, Pool, ProbeError, RequestId, Sent, TransportError};
 use crate::store::{Block, Checkpoint, Marks, RootRecord, RootState, StoreError};
-use crate::trie::{Commit, Counts, Item, Key, Scheduler, Verified};
+use crate::trie::{Commit, Counts, Item, Key, Scheduler, SurelyAbsent, Verified};
 
 /// What stages and handles tell the core.
 #[derive(Debug)]
@@ -91,6 +92,7 @@ pub(super) struct Core {
     /// The peers' addresses, without credentials.
     names: Vec<String>,
     scheduler: Scheduler,
+    absent: Option<Arc<dyn SurelyAbsent>>,
     pool: Pool,
     mode: Mode,
     actions: Vec<Action>,
@@ -119,10 +121,18 @@ pub(super) struct Core {
 }
 
 impl Core {
-    /// A sync to the root in the options, from the peers with these names, into a store with this checkpoint.
-    pub(super) fn new(options: SyncOptions, names: Vec<String>, checkpoint: Option<Checkpoint>, now: Instant) -> Self {
+    /// A sync to the root in the options, from the peers with these names, into a store with this checkpoint, of which
+    /// somebody may know what it lacks.
+    pub(super) fn new(
+        options: SyncOptions,
+        names: Vec<String>,
+        checkpoint: Option<Checkpoint>,
+        absent: Option<Arc<dyn SurelyAbsent>>,
+        now: Instant,
+    ) -> Self {
         let mut core = Self {
-            scheduler: Scheduler::new(options.root, options.memory_bytes),
+            scheduler: Scheduler::with_absent(options.root, options.memory_bytes, absent.clone()),
+            absent,
             pool: Pool::new(names.len(), options.limits, now),
             names,
             mode: Mode::Syncing,

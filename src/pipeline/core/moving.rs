@@ -127,7 +127,7 @@ impl Core {
         self.tell(Event::Pivoted { from: self.options.root, to: root, to_block });
         self.left_behind = self.left_behind + self.scheduler.counts();
         (self.options.root, self.options.block) = (root, block);
-        self.scheduler = Scheduler::new(root, self.options.memory_bytes);
+        self.scheduler = Scheduler::with_absent(root, self.options.memory_bytes, self.absent.clone());
         self.pool.forget_retries();
         self.early.clear();
         self.follower.moved();

@@ -20,12 +20,14 @@ mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::sync::Arc;
+
 use primitive_types::H256;
 
 pub use self::commit::{Commit, Complete, Done};
 pub use self::counts::Counts;
 use self::queue::LevelQueue;
-use self::table::{Id, Request, State, Table};
+use self::table::{Found, Id, Parents, State, Table};
 use super::{
     Account, EMPTY_ROOT, Item, Key, Kind, Kinds, Leaf, Links, Nibbles, NodeError, Origin, Verified, is_branch,
 };
@@ -37,10 +39,19 @@ const REQUEST_BYTES: usize = 384;
 /// subtrees and so free memory; none at all would be a deadlock.
 const TRICKLE: usize = 64;
 
+/// Knows of some hashes that the store holds neither a node nor a code of that hash, complete or staged, and never says
+/// so of one that has been handed over in a commit.
+pub trait SurelyAbsent: std::fmt::Debug + Send + Sync {
+    /// Whether the store surely lacks it.
+    fn is_surely_absent(&self, hash: &H256) -> bool;
+}
+
 /// The scheduler of one state root.
 #[derive(Debug)]
 pub struct Scheduler {
     root: H256,
+    /// Who saves look-ups.
+    absent: Option<Arc<dyn SurelyAbsent>>,
     table: Table,
     /// Requests nobody has looked up in the store yet; last in, first out keeps the walk narrow.
     unknown: Vec<Id>,
@@ -105,8 +116,15 @@ impl Scheduler {
     /// A scheduler for the state at `root` that hands out nothing more while it holds over `byte_budget` bytes.
     #[must_use]
     pub fn new(root: H256, byte_budget: usize) -> Self {
+        Self::with_absent(root, byte_budget, None)
+    }
+
+    /// The same, with somebody to ask before anything is looked up.
+    #[must_use]
+    pub fn with_absent(root: H256, byte_budget: usize, absent: Option<Arc<dyn SurelyAbsent>>) -> Self {
         let mut scheduler = Self {
             root,
+            absent,
             table: Table::default(),
             unknown: Vec::new(),
             wanted: LevelQueue::new(),
@@ -124,7 +142,10 @@ impl Scheduler {
             scheduler.root_state = RootState::Complete;
             scheduler.done_share = key_space::WHOLE;
         } else {
-            scheduler.insert(Item::root(root), None);
+            let root = Item::root(root);
+            if let Found::New(id) = scheduler.table.find_or_insert(root, None) {
+                scheduler.begin(id, &root);
+            }
         }
         scheduler
     }
@@ -278,7 +299,7 @@ impl Scheduler {
     pub fn committed(&mut self, done: Done) {
         self.held_bytes -= done.bytes;
         for id in done.ids {
-            self.table.remove(id);
+            self.table.forget(id);
         }
     }
 
@@ -376,26 +397,12 @@ impl Scheduler {
 
     /// Makes `parent` wait for `child`, which is requested unless it is already.
     fn add_dependency(&mut self, parent: Id, child: Item) -> Result<(), ScheduleError> {
-        match self.table.find(&child.key).and_then(|id| self.table.get_mut(id)) {
-            None => self.insert(child, Some(parent)),
-            Some(request) if request.item.path.len() != child.path.len() => {
-                return Err(ScheduleError::TwoDepths { item: Box::new(request.item), depth: child.path.len() });
-            }
-            Some(request)
-                if child.after_extension
-                    && matches!(request.state, State::Verified | State::Complete)
-                    && !request.is_branch =>
-            {
-                let source = NodeError::ExtensionOverNonBranch;
-                return Err(ScheduleError::Malformed { item: Box::new(child), source });
-            }
-            Some(request) if request.state == State::Complete => {
-                self.done_share += share_at(&child);
-                return Ok(());
-            }
-            Some(request) => {
-                request.item.after_extension |= child.after_extension;
-                request.parents.push(parent);
+        match self.table.find_or_insert(child, Some(parent)) {
+            Found::New(id) => self.begin(id, &child),
+            Found::Known(id) => {
+                if !self.add_parent(id, parent, child)? {
+                    return Ok(());
+                }
             }
         }
         if let Some(request) = self.table.get_mut(parent) {
@@ -404,13 +411,44 @@ impl Scheduler {
         Ok(())
     }
 
-    fn insert(&mut self, item: Item, parent: Option<Id>) {
-        let id = self.table.insert(Request::new(item, parent));
-        self.unknown.push(id);
+    /// Lets one more parent wait for a request; false if that is complete already.
+    fn add_parent(&mut self, id: Id, parent: Id, child: Item) -> Result<bool, ScheduleError> {
+        let Some(request) = self.table.get_mut(id) else { return Ok(false) };
+        if request.item.path.len() != child.path.len() {
+            return Err(ScheduleError::TwoDepths { item: Box::new(request.item), depth: child.path.len() });
+        }
+        let has_come = matches!(request.state, State::Verified | State::Complete);
+        if child.after_extension && has_come && !request.is_branch {
+            let source = NodeError::ExtensionOverNonBranch;
+            return Err(ScheduleError::Malformed { item: Box::new(child), source });
+        }
+        if request.state == State::Complete {
+            self.done_share += share_at(&child);
+            return Ok(false);
+        }
+        request.item.after_extension |= child.after_extension;
+        request.parents.push(parent);
+        Ok(true)
+    }
+
+    /// A new request is looked up, unless the store surely lacks it.
+    fn begin(&mut self, id: Id, item: &Item) {
+        if self.absent.as_ref().is_some_and(|absent| absent.is_surely_absent(&item.key.hash)) {
+            self.want(id, item);
+        } else {
+            self.unknown.push(id);
+        }
+    }
+
+    fn want(&mut self, id: Id, item: &Item) {
+        if let Some(request) = self.table.get_mut(id) {
+            request.state = State::Wanted;
+            self.wanted.push(item, id);
+        }
     }
 
     /// One reference less to wait for, for each mention of a parent; completion climbs.
-    fn release(&mut self, parents: Vec<Id>) {
+    fn release(&mut self, parents: Parents) {
         if parents.is_empty() {
             self.root_state = RootState::Complete;
         }

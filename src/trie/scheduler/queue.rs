@@ -3,10 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use primitive_types::H256;
-
 use super::table::Id;
-use crate::trie::{Item, Kinds, Level, Nibbles};
+use crate::trie::{Item, Kinds, Level};
 
 /// One queue for each level, taken from the deepest level that holds anything and in path order inside it.
 ///
@@ -18,11 +16,12 @@ pub(super) struct LevelQueue {
     levels: Vec<BinaryHeap<Reverse<Entry>>>,
 }
 
-/// Ordered by place first, so that a level is taken in path order; the owner orders storage tries and codes.
+/// Ordered by place first, so that a level is taken in path order; the owner orders storage tries and codes. Eight bytes
+/// of each are enough for an order that a disk notices, and keep an entry small.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
-    owner: H256,
-    path: Nibbles,
+    owner: [u8; 8],
+    path: [u8; 8],
     id: Id,
 }
 
@@ -33,7 +32,8 @@ impl LevelQueue {
 
     pub(super) fn push(&mut self, item: &Item, id: Id) {
         if let Some(level) = self.levels.get_mut(item.level().index()) {
-            level.push(Reverse(Entry { owner: item.owner, path: item.path, id }));
+            let owner = item.owner.0.first_chunk().copied().unwrap_or_default();
+            level.push(Reverse(Entry { owner, path: item.path.first_bytes(), id }));
         }
     }
 

@@ -1,6 +1,10 @@
 //! The table of requests: what is wanted, who waits for it, and how far it is.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use foldhash::fast::RandomState;
+use smallvec::SmallVec;
 
 use crate::trie::{Item, Key};
 
@@ -11,6 +15,9 @@ pub(super) struct Id {
     generation: u32,
 }
 
+/// Those who wait for a request. Nearly always one; more take an allocation.
+pub(super) type Parents = SmallVec<[Id; 2]>;
+
 /// One wanted node or code.
 #[derive(Debug)]
 pub(super) struct Request {
@@ -20,7 +27,7 @@ pub(super) struct Request {
     pub(super) bytes: Option<Vec<u8>>,
     /// The requests that wait for this one, with a repeat for each reference: a branch with two equal children
     /// waits twice. Empty for the root.
-    pub(super) parents: Vec<Id>,
+    pub(super) parents: Parents,
     /// References of its node that are not complete yet.
     pub(super) waits_for: u32,
     /// Part of the key space that is done when this request is, beyond what its children account for.
@@ -53,11 +60,18 @@ pub(super) enum State {
 pub(super) struct Table {
     places: Vec<(u32, Option<Request>)>,
     free: Vec<u32>,
-    by_key: HashMap<Key, Id>,
+    by_key: HashMap<Key, Id, RandomState>,
+}
+
+/// What [`Table::find_or_insert`] found.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Found {
+    Known(Id),
+    New(Id),
 }
 
 impl Request {
-    pub(super) fn new(item: Item, parent: Option<Id>) -> Self {
+    fn new(item: Item, parent: Option<Id>) -> Self {
         let parents = parent.into_iter().collect();
         Self {
             item,
@@ -89,8 +103,12 @@ impl Table {
         self.places.get_mut(id.place as usize).filter(|(generation, _)| *generation == id.generation)?.1.as_mut()
     }
 
-    pub(super) fn insert(&mut self, request: Request) -> Id {
-        let key = request.item.key;
+    /// The request for an item; a new one, that `parent` waits for, if there is none.
+    pub(super) fn find_or_insert(&mut self, item: Item, parent: Option<Id>) -> Found {
+        let entry = match self.by_key.entry(item.key) {
+            Entry::Occupied(entry) => return Found::Known(*entry.get()),
+            Entry::Vacant(entry) => entry,
+        };
         let place = self.free.pop().unwrap_or_else(|| {
             self.places.push((0, None));
             // The byte budget keeps the table far below 2^32 requests (some 900 GB of them).
@@ -99,10 +117,23 @@ impl Table {
         let mut id = Id { place, generation: 0 };
         if let Some((generation, tenant)) = self.places.get_mut(place as usize) {
             id.generation = *generation;
-            *tenant = Some(request);
+            *tenant = Some(Request::new(item, parent));
         }
-        self.by_key.insert(key, id);
-        id
+        entry.insert(id);
+        Found::New(id)
+    }
+
+    /// Forgets a request, if it is still there.
+    pub(super) fn forget(&mut self, id: Id) {
+        let Some((generation, tenant)) = self.places.get_mut(id.place as usize) else { return };
+        if *generation == id.generation
+            && let Some(request) = tenant
+        {
+            self.by_key.remove(&request.item.key);
+            *generation = generation.wrapping_add(1);
+            *tenant = None;
+            self.free.push(id.place);
+        }
     }
 
     pub(super) fn remove(&mut self, id: Id) -> Option<Request> {

@@ -1,6 +1,6 @@
 //! Answers that come twice, early, late, or for nothing.
 
-use super::super::table::{Request, Table};
+use super::super::table::{Found, Table};
 use super::drive::{ALL, Strategy, Sync};
 use super::model::Model;
 use super::source::{Body, Source};
@@ -205,10 +205,13 @@ fn a_commit_that_is_not_written_yet_answers_for_what_it_completes() {
 #[test]
 fn an_id_is_of_no_use_to_the_next_tenant_of_its_place() {
     let mut table = Table::default();
-    let request = |number| Request::new(Item::root(hashed(number)), None);
-    let first = table.insert(request(1));
+    let insert = |table: &mut Table, number| match table.find_or_insert(Item::root(hashed(number)), None) {
+        Found::New(id) => id,
+        Found::Known(id) => panic!("{id:?} is not new"),
+    };
+    let first = insert(&mut table, 1);
     assert!(table.remove(first).is_some() && table.remove(first).is_none());
-    let second = table.insert(request(2));
+    let second = insert(&mut table, 2);
     assert!(table.get(first).is_none() && table.get_mut(first).is_none() && table.remove(first).is_none());
     assert_eq!(table.get(second).map(|request| request.item.key.hash), Some(hashed(2)));
     let places = format!("{first:?}, {second:?}");
