@@ -7,8 +7,9 @@ use super::layout::{self, NODES};
 use super::{Store, StoreError};
 use crate::trie::Level;
 
-/// What is read from the disk at a time.
-const READ_AHEAD_BYTES: usize = 2 << 20;
+/// What is read from the disk at a time. Of a store of a million nodes, what begins with one byte is twice as much, and
+/// what is read beyond its end is lost.
+const READ_AHEAD_BYTES: usize = 256 << 10;
 
 impl Store {
     /// Hands out the complete nodes whose hash begins with this byte, in the order of their hashes.

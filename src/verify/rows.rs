@@ -1,5 +1,7 @@
 //! What is stored under the hashes that begin with one byte: what each node is, and what it refers to.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use primitive_types::H256;
 
 use crate::trie::{Leaf, Level, Links, Nibbles, NodeSource, decode, is_branch, keccak256_batch};
@@ -7,8 +9,8 @@ use crate::trie::{Leaf, Level, Links, Nibbles, NodeSource, decode, is_branch, ke
 /// Nodes that are hashed together.
 const BATCH: usize = 256;
 
-/// Rows that share an entry of the directory, about: their names fill two lines of the processor's cache.
-const ROWS_AN_ENTRY: usize = 8;
+/// Rows that share an entry of the directory, about: they lie side by side in the processor's cache.
+const ROWS_AN_ENTRY: usize = 2;
 
 /// Half of a hash. Two hashes that agree so far are not found, by chance or by trying.
 pub(super) type Name = u128;
@@ -16,8 +18,7 @@ pub(super) type Name = u128;
 /// Nodes in the order of their hashes: some 50 bytes for each, with what it refers to.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    names: Vec<Name>,
-    rows: Vec<Row>,
+    all: Vec<Row>,
     /// The names of the nodes that the rows refer to, row after row.
     references: Vec<Name>,
     /// The codes that the accounts in the rows have, and in which row.
@@ -27,27 +28,41 @@ pub(super) struct Rows {
 }
 
 /// A stored node.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Row {
+    name: Name,
+    /// In how many ways the root leads to it, as far as is known: the leaves in it count so often.
+    paths: AtomicU64,
+    /// Where its references end. They begin where those of the row before end.
+    end: u32,
     /// The level that is stored with it.
     pub(super) level: Level,
-    /// Whether its bytes are those of its hash, and a node that may be at its level.
-    pub(super) is_sound: bool,
-    pub(super) is_branch: bool,
+    what: What,
     /// How many levels further down the nodes are that it refers to; none for an account, which refers to another trie.
     step: u8,
     /// Accounts or slots in it.
     pub(super) leaves: u8,
-    /// Where its references end. They begin where those of the row before end.
-    end: u32,
+}
+
+/// What the bytes of a row are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    /// Not those of the hash, or no node that may be at its level.
+    Unsound,
+    Branch,
+    Other,
 }
 
 /// What a row refers to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct References<'a> {
-    pub(super) names: &'a [Name],
+pub(super) struct Reference {
+    pub(super) name: Name,
+    /// Where the node has to be.
     pub(super) level: Level,
-    pub(super) only_branches: bool,
+    /// Whether it has to be a branch.
+    pub(super) is_branch: bool,
+    /// In how many ways the root leads here.
+    pub(super) paths: u64,
 }
 
 impl Rows {
@@ -75,70 +90,94 @@ impl Rows {
         let inputs = batch.inputs();
         for (((hash, level), rlp), got) in batch.nodes.iter().zip(&inputs).zip(keccak256_batch(&inputs)) {
             let name = name(hash);
-            if self.names.last().is_some_and(|last| *last >= name) {
+            if self.all.last().is_some_and(|last| last.name >= name) {
                 return None;
             }
-            let unsound = Row { level: *level, is_sound: false, is_branch: false, step: 0, leaves: 0, end: 0 };
-            let row = if got == *hash { self.refer(*level, rlp) } else { None };
-            let end = u32::try_from(self.references.len()).ok()?;
-            self.names.push(name);
-            self.rows.push(Row { end, ..row.unwrap_or(unsound) });
+            let sound = if got == *hash { self.refer(*level, rlp) } else { None };
+            let (what, step, leaves) = sound.unwrap_or((What::Unsound, 0, 0));
+            let (end, paths) = (u32::try_from(self.references.len()).ok()?, AtomicU64::new(0));
+            self.all.push(Row { name, paths, end, level: *level, what, step, leaves });
         }
         Some(())
     }
 
     /// Notes what a node refers to whose hash is right. `None` if it is no node for this level.
-    fn refer(&mut self, level: Level, rlp: &[u8]) -> Option<Row> {
+    fn refer(&mut self, level: Level, rlp: &[u8]) -> Option<(What, u8, u8)> {
         let (kind, depth) = level.place()?;
         // Which nibbles lead to it does not matter, only how many.
         let Links { children, leaves } = decode(kind, &Nibbles::zeros(depth)?, false, rlp).ok()?;
         let step = children.first().map_or(0, |child| child.path.len() - depth);
-        let row = u32::try_from(self.rows.len()).ok()?;
+        let row = u32::try_from(self.all.len()).ok()?;
         self.references.extend(children.iter().map(|child| name(&child.hash)));
         for leaf in &leaves {
             let Leaf::Account { account, .. } = leaf else { continue };
             self.references.extend(account.has_storage().then(|| name(&account.storage_root)));
             self.codes.extend(account.has_code().then_some((row, account.code_hash)));
         }
-        let (step, leaves) = (u8::try_from(step).ok()?, u8::try_from(leaves.len()).ok()?);
-        Some(Row { level, is_sound: true, is_branch: is_branch(rlp), step, leaves, end: 0 })
+        let what = if is_branch(rlp) { What::Branch } else { What::Other };
+        Some((what, u8::try_from(step).ok()?, u8::try_from(leaves.len()).ok()?))
     }
 
     fn make_directory(&mut self) -> Option<()> {
-        let entries = self.names.len() / ROWS_AN_ENTRY + 1;
+        let entries = self.all.len() / ROWS_AN_ENTRY + 1;
         self.directory = Vec::with_capacity(entries + 1);
-        for (row, name) in (0..).zip(&self.names) {
-            self.directory.resize(self.directory.len().max(entry(*name, entries) + 1), row);
+        for (place, row) in (0..).zip(&self.all) {
+            self.directory.resize(self.directory.len().max(entry(row.name, entries) + 1), place);
         }
-        self.directory.resize(entries + 1, u32::try_from(self.names.len()).ok()?);
+        self.directory.resize(entries + 1, u32::try_from(self.all.len()).ok()?);
         Some(())
     }
 
-    /// The row of this name.
-    pub(super) fn find(&self, name: Name) -> Option<usize> {
-        let entry = entry(name, self.directory.len().checked_sub(1)?);
-        let bounds = self.directory.get(entry..)?.first_chunk()?;
-        let [from, to] = bounds.map(|row| row as usize);
-        let place = self.names.get(from..to)?.iter().position(|other| *other == name)?;
-        Some(from + place)
+    /// About where the row of this name is: the few rows that it is one of, if it is there.
+    pub(super) fn near(&self, name: Name) -> &[Row] {
+        let Some(entries) = self.directory.len().checked_sub(1) else { return &[] };
+        let bounds = self.directory.get(entry(name, entries)..).and_then(<[_]>::first_chunk);
+        bounds.and_then(|&[from, to]| self.all.get(from as usize..to as usize)).unwrap_or_default()
     }
 
     pub(super) fn rows(&self) -> &[Row] {
-        &self.rows
+        &self.all
     }
 
-    pub(super) fn references(&self, row: usize) -> Option<References<'_>> {
-        let Row { level, is_branch, step, end, .. } = *self.rows.get(row)?;
-        let before = row.checked_sub(1).and_then(|before| self.rows.get(before));
-        let names = self.references.get(before.map_or(0, |row| row.end as usize)..end as usize)?;
-        let below = Level::from_byte(level.byte().checked_add(step)?);
-        let level = if step == 0 { Level::STORAGE_ROOT } else { below };
-        Some(References { names, level, only_branches: step > 0 && !is_branch })
+    pub(super) fn row(&self, place: u32) -> Option<&Row> {
+        self.all.get(place as usize)
+    }
+
+    /// What a row refers to.
+    pub(super) fn references(&self, place: u32) -> Option<impl Iterator<Item = Reference>> {
+        let row = self.row(place)?;
+        let before = place.checked_sub(1).and_then(|before| self.row(before));
+        let names = self.references.get(before.map_or(0, |row| row.end as usize)..row.end as usize)?;
+        let below = Level::from_byte(row.level.byte().checked_add(row.step)?);
+        let level = if row.step == 0 { Level::STORAGE_ROOT } else { below };
+        // What refers to one level below and is no branch itself is an extension.
+        let (is_branch, paths) = (row.step > 0 && row.what == What::Other, row.paths());
+        Some(names.iter().map(move |&name| Reference { name, level, is_branch, paths }))
     }
 
     /// The codes of accounts, and the rows of these.
-    pub(super) fn codes(&self) -> impl Iterator<Item = (usize, H256)> {
-        self.codes.iter().map(|(row, hash)| (*row as usize, *hash))
+    pub(super) fn codes(&self) -> impl Iterator<Item = (&Row, H256)> {
+        self.codes.iter().filter_map(|(place, hash)| Some((self.row(*place)?, *hash)))
+    }
+}
+
+impl Row {
+    pub(super) fn paths(&self) -> u64 {
+        self.paths.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        self.what != What::Unsound
+    }
+
+    /// Notes the paths by which a reference leads to this row, if it does and the row is as it has to be.
+    pub(super) fn enter(&self, reference: &Reference) -> Option<()> {
+        let Reference { name, level, is_branch, paths } = *reference;
+        if self.name != name || self.level != level || is_branch && self.what != What::Branch {
+            return None;
+        }
+        let add = |known: u64| Some(known.saturating_add(paths));
+        self.paths.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).ok().map(|_| ())
     }
 }
 

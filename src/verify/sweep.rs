@@ -7,12 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use primitive_types::H256;
 use rayon::prelude::*;
 
-use super::rows::{Name, References, Row, Rows, name};
+use super::rows::{Reference, Row, Rows, name};
 use crate::store::Totals;
 use crate::trie::{EMPTY_ROOT, Level, NodeSource, TrieKind, keccak256_batch};
 
 /// Codes that are hashed together: one of them is up to 24 KiB long, on mainnet.
 const CODES: usize = 64;
+
+/// References that are followed at once, so many that waiting for memory does not show.
+const REFERENCES: usize = 32;
 
 /// What the state at `root` holds. `None` where something of it is missing or wrong, and where the source cannot be read
 /// in order.
@@ -25,7 +28,7 @@ pub(super) fn sweep<S: NodeSource + Sync>(source: &S, root: H256, visited: &Atom
     };
     let read = |first| Rows::read(source, first, checked).map(Shard::new);
     let shards = Shards((0..=u8::MAX).into_par_iter().map(read).collect::<Option<_>>()?);
-    shards.enter(name(&root), 1, |row| row.level == Level::ROOT)?;
+    shards.enter(&[Reference { name: name(&root), level: Level::ROOT, is_branch: false, paths: 1 }])?;
     let mut totals = Totals::default();
     // From the top down: all paths to a node come from levels above its own.
     for level in 0..Level::COUNT {
@@ -48,22 +51,23 @@ pub(super) fn sweep<S: NodeSource + Sync>(source: &S, root: H256, visited: &Atom
 struct Shards(Vec<Shard>);
 
 impl Shards {
-    /// Notes more paths to a node. `None` where there is none of this name, or not one as it has to be.
-    fn enter(&self, name: Name, paths: u64, fits: impl FnOnce(&Row) -> bool) -> Option<()> {
-        let shard = self.0.get(usize::from(name.to_be_bytes()[0]))?;
-        let place = shard.rows.find(name)?;
-        shard.rows.rows().get(place).filter(|row| fits(row))?;
-        let add = |known: u64| Some(known.saturating_add(paths));
-        shard.paths.get(place)?.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).ok()?;
-        Some(())
+    /// Notes the paths by which the references lead to their rows. `None` where there is no row, or not one as it has to
+    /// be.
+    fn enter(&self, references: &[Reference]) -> Option<()> {
+        // Rows are where no cache has them. All are asked for before the first is waited for.
+        let mut near = [[].as_slice(); REFERENCES];
+        for (near, reference) in near.iter_mut().zip(references) {
+            *near = self.0.get(usize::from(reference.name.to_be_bytes()[0]))?.rows.near(reference.name);
+        }
+        let known = near.iter().filter_map(|near| near.first()).map(Row::paths);
+        std::hint::black_box(known.fold(0, u64::wrapping_add));
+        near.iter().zip(references).try_for_each(|(near, reference)| near.iter().find_map(|row| row.enter(reference)))
     }
 }
 
 /// The rows whose names begin with one byte.
 struct Shard {
     rows: Rows,
-    /// In how many ways the root leads to each row: the leaves in it count so often.
-    paths: Vec<AtomicU64>,
     /// The rows of each level.
     levels: Vec<Vec<u32>>,
 }
@@ -77,24 +81,20 @@ impl Shard {
                 level.push(place);
             }
         }
-        let paths = rows.rows().iter().map(|_| AtomicU64::new(0)).collect();
-        Self { rows, paths, levels }
-    }
-
-    fn paths(&self, place: usize) -> u64 {
-        self.paths.get(place).map_or(0, |paths| paths.load(Ordering::Relaxed))
+        Self { rows, levels }
     }
 
     /// Goes on from the nodes of a level that the root leads to. `None` where one of them is not sound, or refers to
     /// what is not there or not as it has to be.
     fn visit(&self, level: usize, shards: &Shards) -> Option<Totals> {
-        let mut totals = Totals::default();
-        for place in self.levels.get(level)?.iter().map(|place| *place as usize) {
-            let (paths, row) = (self.paths(place), self.rows.rows().get(place)?);
+        let (mut totals, mut references) = (Totals::default(), Vec::new());
+        for place in self.levels.get(level)? {
+            let row = self.rows.row(*place)?;
+            let paths = row.paths();
             if paths == 0 {
                 continue;
             }
-            let (trie, _) = row.level.place().filter(|_| row.is_sound)?;
+            let (trie, _) = row.level.place().filter(|_| row.is_sound())?;
             totals.nodes += 1;
             let leaves = u64::from(row.leaves).saturating_mul(paths);
             let of_trie = match trie {
@@ -102,18 +102,19 @@ impl Shard {
                 TrieKind::Storage => &mut totals.slots,
             };
             *of_trie = of_trie.saturating_add(leaves);
-            let References { names, level, only_branches } = self.rows.references(place)?;
-            for name in names {
-                shards.enter(*name, paths, |row| row.level == level && (row.is_branch || !only_branches))?;
+            references.extend(self.rows.references(*place)?);
+            if references.len() >= REFERENCES {
+                references.chunks(REFERENCES).try_for_each(|references| shards.enter(references))?;
+                references.clear();
             }
         }
+        references.chunks(REFERENCES).try_for_each(|references| shards.enter(references))?;
         Some(totals)
     }
 
     /// The codes of the accounts that the root leads to, each once.
     fn codes(&self) -> Vec<H256> {
-        let mut codes: Vec<H256> =
-            self.rows.codes().filter(|(place, _)| self.paths(*place) > 0).map(|(_, hash)| hash).collect();
+        let mut codes: Vec<H256> = self.rows.codes().filter(|(row, _)| row.paths() > 0).map(|(_, hash)| hash).collect();
         codes.sort_unstable();
         codes.dedup();
         codes
