@@ -3,7 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use primitive_types::H256;
 use serde_json::{Value, json};
 
 use super::Ask;
@@ -100,32 +99,40 @@ impl Dialect {
     /// The key of an item.
     #[must_use]
     pub fn key(self, ask: &Ask) -> Vec<u8> {
-        let Item { key, owner, path, .. } = &ask.item;
-        let hash = key.hash.as_bytes();
-        match (self, key.kind) {
-            (Self::Hash | Self::Path | Self::Codes, Kind::Code) if !ask.bare_code => [&[CODE_PREFIX], hash].concat(),
-            (Self::Path, Kind::AccountNode) => path_key(&[ACCOUNT_PREFIX], path),
-            (Self::Path, Kind::StorageNode) => path_key(&[&[STORAGE_PREFIX], owner.as_bytes()].concat(), path),
-            (Self::HalfPath, Kind::AccountNode) => half_path_account(path, hash),
-            (Self::HalfPath, Kind::StorageNode) => half_path_storage(owner, path, hash),
-            _ => hash.to_vec(),
-        }
+        let mut key = Vec::new();
+        self.push_key(&mut key, ask);
+        key
     }
-}
 
-/// One byte for each nibble.
-fn path_key(prefix: &[u8], path: &Nibbles) -> Vec<u8> {
-    prefix.iter().copied().chain(path.iter()).collect()
-}
-
-fn half_path_account(path: &Nibbles, hash: &[u8]) -> Vec<u8> {
-    let section = if path.len() <= HALF_PATH_TOP_NIBBLES { HALF_PATH_TOP } else { HALF_PATH_DEEP };
-    [&[section], &packed::<HALF_PATH_ACCOUNT_BYTES>(path)[..], &[length(path)], hash].concat()
-}
-
-fn half_path_storage(owner: &H256, path: &Nibbles, hash: &[u8]) -> Vec<u8> {
-    let owner: Vec<u8> = owner.as_bytes().iter().copied().take(HALF_PATH_STORAGE_BYTES).collect();
-    [&[HALF_PATH_STORAGE], &owner[..], &packed::<HALF_PATH_STORAGE_BYTES>(path), &[length(path)], hash].concat()
+    /// Appends the key of an item.
+    pub(super) fn push_key(self, to: &mut Vec<u8>, ask: &Ask) {
+        let Item { key, owner, path, .. } = &ask.item;
+        match (self, key.kind) {
+            (Self::Hash | Self::Path | Self::Codes, Kind::Code) if !ask.bare_code => to.push(CODE_PREFIX),
+            (Self::Path, Kind::AccountNode) => {
+                to.push(ACCOUNT_PREFIX);
+                return to.extend(path.iter());
+            }
+            (Self::Path, Kind::StorageNode) => {
+                to.push(STORAGE_PREFIX);
+                to.extend_from_slice(owner.as_bytes());
+                return to.extend(path.iter());
+            }
+            (Self::HalfPath, Kind::AccountNode) => {
+                to.push(if path.len() <= HALF_PATH_TOP_NIBBLES { HALF_PATH_TOP } else { HALF_PATH_DEEP });
+                to.extend_from_slice(&packed::<HALF_PATH_ACCOUNT_BYTES>(path));
+                to.push(length(path));
+            }
+            (Self::HalfPath, Kind::StorageNode) => {
+                to.push(HALF_PATH_STORAGE);
+                to.extend(owner.as_bytes().iter().take(HALF_PATH_STORAGE_BYTES));
+                to.extend_from_slice(&packed::<HALF_PATH_STORAGE_BYTES>(path));
+                to.push(length(path));
+            }
+            _ => {}
+        }
+        to.extend_from_slice(key.hash.as_bytes());
+    }
 }
 
 /// The first nibbles of a path, two in each byte, and zeros where it is shorter.
@@ -161,6 +168,8 @@ impl FromStr for Dialect {
 
 #[cfg(test)]
 mod tests {
+    use primitive_types::H256;
+
     use super::*;
     use crate::trie::Key;
 

@@ -20,7 +20,8 @@ impl<'a> Hex<'a> {
     /// What it stands for.
     #[must_use]
     pub fn bytes(self) -> Vec<u8> {
-        let mut bytes = vec![0; self.digits.len() / 2];
+        // Any bytes to begin with: memory that is asked for as zeros comes the slow way from glibc.
+        let mut bytes = self.digits[..self.digits.len() / 2].to_vec();
         faster_hex::hex_decode_unchecked(self.digits, &mut bytes);
         bytes
     }
@@ -30,6 +31,15 @@ impl fmt::Debug for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "0x{}", self.digits.escape_ascii())
     }
+}
+
+/// Appends bytes as a hex string.
+pub(super) fn push_hex(to: &mut Vec<u8>, bytes: &[u8]) {
+    to.extend_from_slice(b"0x");
+    let end = to.len();
+    to.resize(end + 2 * bytes.len(), 0);
+    // It fails only where there is too little room.
+    let _ = faster_hex::hex_encode(bytes, &mut to[end..]);
 }
 
 /// The bytes of a `0x`-prefixed hex string; `None` when it is not one.

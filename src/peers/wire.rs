@@ -7,6 +7,7 @@ use super::scan::{self, Scanned};
 use super::{Ask, Dialect, RpcError};
 use crate::trie::Kind;
 
+use super::hex::push_hex;
 pub use super::hex::{Hex, unhex};
 pub use super::reply::ReplyError;
 
@@ -49,26 +50,36 @@ pub enum Answer<'a> {
 #[must_use]
 pub fn request(dialect: Dialect, asks: &[Ask]) -> Vec<u8> {
     let mut body = Vec::with_capacity(asks.len() * CALL_BYTES + 2);
+    let (method, mut key) = (dialect.method(), Vec::new());
     body.push(b'[');
     for (id, ask) in asks.iter().enumerate() {
         if id > 0 {
             body.push(b',');
         }
         body.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
-        body.extend_from_slice(id.to_string().as_bytes());
+        push_number(&mut body, id);
         body.extend_from_slice(br#","method":""#);
-        body.extend_from_slice(dialect.method().as_bytes());
+        body.extend_from_slice(method.as_bytes());
         body.extend_from_slice(br#"","params":[""#);
         if let Some(database) = dialect.database(ask.item.key.kind) {
             body.extend_from_slice(database.as_bytes());
             body.extend_from_slice(br#"",""#);
         }
-        body.extend_from_slice(b"0x");
-        body.extend_from_slice(faster_hex::hex_string(&dialect.key(ask)).as_bytes());
+        key.clear();
+        dialect.push_key(&mut key, ask);
+        push_hex(&mut body, &key);
         body.extend_from_slice(br#""]}"#);
     }
     body.push(b']');
     body
+}
+
+/// Appends a number. By hand: the formatter takes three times as long, a fourth of all that an item takes here.
+fn push_number(to: &mut Vec<u8>, number: usize) {
+    if number >= 10 {
+        push_number(to, number / 10);
+    }
+    to.push(b"0123456789"[number % 10]);
 }
 
 /// The most bytes that an honest peer's reply to these asks has. It bounds what a dishonest one makes this side hold.

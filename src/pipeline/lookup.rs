@@ -40,6 +40,7 @@ pub(super) fn look_up(store: &Store, items: &[Item]) -> Result<LookedUp, StoreEr
 /// What presences mean for the items.
 pub(super) fn classify(items: &[Item], presences: Vec<Presence>) -> LookedUp {
     let mut looked_up = LookedUp::default();
+    let mut staged = Vec::new();
     for (item, presence) in items.iter().zip(presences) {
         match presence {
             Presence::Complete { level, is_branch } if level == item.level() => {
@@ -47,11 +48,15 @@ pub(super) fn classify(items: &[Item], presences: Vec<Presence>) -> LookedUp {
             }
             Presence::Complete { level, .. } => looked_up.malformed = Some((*item, Misplaced::Level(level))),
             Presence::Absent => looked_up.absent.push((item.key, false)),
-            Presence::Staged(bytes) => match Verified::check(*item, bytes, Origin::Staging) {
-                Ok(node) => looked_up.staged.push(node),
-                Err(Reject::WrongHash) => looked_up.absent.push((item.key, true)),
-                Err(Reject::Malformed(rule)) => looked_up.malformed = Some((*item, rule.into())),
-            },
+            Presence::Staged(bytes) => staged.push((*item, bytes)),
+        }
+    }
+    let found: Vec<Item> = staged.iter().map(|(item, _)| *item).collect();
+    for (item, node) in found.into_iter().zip(Verified::check_all(staged, Origin::Staging)) {
+        match node {
+            Ok(node) => looked_up.staged.push(node),
+            Err(Reject::WrongHash) => looked_up.absent.push((item.key, true)),
+            Err(Reject::Malformed(rule)) => looked_up.malformed = Some((item, rule.into())),
         }
     }
     looked_up

@@ -151,19 +151,41 @@ impl Nibbles {
     /// [`NodeError::NoFlags`] for no bytes, [`NodeError::BadFlags`] for a flag nibble over 3 or
     /// padding that is not zero, [`NodeError::PathTooLong`] for more than 64 nibbles.
     pub fn hex_prefix_decode(encoded: &[u8]) -> Result<(Self, bool), NodeError> {
-        let (&flags, rest) = encoded.split_first().ok_or(NodeError::NoFlags)?;
-        let odd = flags & 0x10 != 0;
-        if flags & 0xc0 != 0 || (!odd && flags & 0xf != 0) {
-            return Err(NodeError::BadFlags { got: flags });
-        }
-        let len = 2 * rest.len() + usize::from(odd);
-        let source = if odd { encoded } else { rest };
+        let (flags, rest) = HexPrefix::read(encoded)?;
+        let len = 2 * rest.len() + usize::from(flags.odd.is_some());
+        let source = if flags.odd.is_some() { encoded } else { rest };
         let mut packed = [0; 32];
         packed.get_mut(..source.len()).ok_or(NodeError::PathTooLong { got: len })?.copy_from_slice(source);
         let bits = U256::from_big_endian(&packed);
         // Shifting an odd path into place pushes the flag nibble out.
-        let bits = if odd { bits << 4 } else { bits };
-        Ok((Self::from_bits(bits, len), flags & 0x20 != 0))
+        let bits = if flags.odd.is_some() { bits << 4 } else { bits };
+        Ok((Self::from_bits(bits, len), flags.leaf))
+    }
+
+    /// The key that this path and a leaf's hex-prefix path below it spell. Both end at the key's end, so that its bytes
+    /// are those of the one and then those of the other: nothing is shifted.
+    ///
+    /// # Errors
+    /// As [`hex_prefix_decode`](Self::hex_prefix_decode); [`NodeError::LeafPathLength`] when they are not 64 nibbles
+    /// together.
+    #[inline]
+    pub(super) fn key_of_leaf(&self, encoded: &[u8]) -> Result<H256, NodeError> {
+        let (flags, rest) = HexPrefix::read(encoded)?;
+        let suffix = 2 * rest.len() + usize::from(flags.odd.is_some());
+        if suffix > Self::MAX_LEN {
+            return Err(NodeError::PathTooLong { got: suffix });
+        }
+        let got = self.len() + suffix;
+        if got != Self::MAX_LEN {
+            return Err(NodeError::LeafPathLength { got });
+        }
+        let mut key = self.packed;
+        let (before, last) = key.split_at_mut(Self::MAX_LEN / 2 - rest.len());
+        last.copy_from_slice(rest);
+        if let (Some(nibble), Some(shared)) = (flags.odd, before.last_mut()) {
+            *shared |= nibble;
+        }
+        Ok(H256(key))
     }
 
     fn bits(&self) -> U256 {
@@ -174,6 +196,27 @@ impl Nibbles {
     #[expect(clippy::cast_possible_truncation, reason = "a path has at most 64 nibbles")]
     fn from_bits(bits: U256, len: usize) -> Self {
         Self { packed: bits.to_big_endian(), len: len as u8 }
+    }
+}
+
+/// The first byte of a hex-prefix path.
+pub(super) struct HexPrefix {
+    /// Whether a leaf's path follows.
+    pub(super) leaf: bool,
+    /// The first nibble of a path of an odd number.
+    odd: Option<u8>,
+}
+
+impl HexPrefix {
+    /// Takes it off the front; the rest are two nibbles in each byte.
+    #[inline]
+    pub(super) fn read(encoded: &[u8]) -> Result<(Self, &[u8]), NodeError> {
+        let (&byte, rest) = encoded.split_first().ok_or(NodeError::NoFlags)?;
+        let odd = (byte & 0x10 != 0).then_some(byte & 0xf);
+        if byte & 0xc0 != 0 || (odd.is_none() && byte & 0xf != 0) {
+            return Err(NodeError::BadFlags { got: byte });
+        }
+        Ok((Self { leaf: byte & 0x20 != 0, odd }, rest))
     }
 }
 

@@ -8,8 +8,8 @@ use primitive_types::{H256, U256};
 
 use super::account::Account;
 use super::error::NodeError;
-use super::nibbles::Nibbles;
-use super::rlp_reader::{Item, has_more, items, single, single_list};
+use super::nibbles::{HexPrefix, Nibbles};
+use super::rlp_reader::{Item, has_more, items, pair, single, single_list};
 
 /// A node of fewer bytes is embedded in its parent, a longer one is referenced by its hash
 /// (yellow paper, appendix D, the node cap function n).
@@ -140,16 +140,30 @@ struct Decoder {
 
 impl Decoder {
     fn node(&mut self, path: Nibbles, must_branch: bool, payload: &[u8]) -> Result<(), NodeError> {
+        if let Some((suffix, target)) = pair(payload)? {
+            return self.short(path, must_branch, suffix, target);
+        }
         let (items, got) = items::<BRANCH_ITEMS>(payload)?;
-        match items.get(..got) {
-            Some([children @ .., value]) if got == BRANCH_ITEMS => self.branch(path, children, *value),
-            Some([_, _]) if must_branch => Err(NodeError::ExtensionOverNonBranch),
-            Some([suffix, target]) => {
-                let (suffix, leaf) = Nibbles::hex_prefix_decode(suffix.bytes()?)?;
-                if leaf { self.leaf(path, &suffix, *target) } else { self.extension(path, &suffix, *target) }
-            }
+        match &items {
+            [children @ .., value] if got == BRANCH_ITEMS => self.branch(path, children, *value),
             _ => Err(NodeError::WrongItemCount { got }),
         }
+    }
+
+    /// A leaf or an extension.
+    fn short(&mut self, path: Nibbles, must_branch: bool, suffix: Item, target: Item) -> Result<(), NodeError> {
+        if must_branch {
+            return Err(NodeError::ExtensionOverNonBranch);
+        }
+        let suffix = suffix.bytes()?;
+        if HexPrefix::read(suffix)?.0.leaf {
+            // Nearly always the only one.
+            self.links.leaves.reserve_exact(1);
+            self.links.leaves.push(leaf(self.kind, &path, suffix, target)?);
+            return Ok(());
+        }
+        let (suffix, _) = Nibbles::hex_prefix_decode(suffix)?;
+        self.extension(path, &suffix, target)
     }
 
     fn branch(&mut self, path: Nibbles, children: &[Item], value: Item) -> Result<(), NodeError> {
@@ -197,23 +211,20 @@ impl Decoder {
             Item::List(payload) => self.node(path, after_extension, payload),
         }
     }
+}
 
-    fn leaf(&mut self, path: Nibbles, suffix: &Nibbles, value: Item) -> Result<(), NodeError> {
-        let wrong = NodeError::LeafPathLength { got: path.len() + suffix.len() };
-        let key = path.join(suffix).and_then(|path| path.to_key()).ok_or(wrong)?;
-        let value = value.bytes()?;
-        if value.is_empty() {
-            return Err(NodeError::EmptyLeafValue);
-        }
-        let leaf = match self.kind {
-            TrieKind::Account => Leaf::Account { key, account: Account::decode(value)? },
-            TrieKind::Storage => Leaf::Slot { key, value: slot(value)? },
-        };
-        // Nearly always the only one.
-        self.links.leaves.reserve_exact(1);
-        self.links.leaves.push(leaf);
-        Ok(())
+/// The value at the end of a leaf's hex-prefix path.
+#[inline]
+fn leaf(kind: TrieKind, path: &Nibbles, suffix: &[u8], value: Item) -> Result<Leaf, NodeError> {
+    let key = path.key_of_leaf(suffix)?;
+    let value = value.bytes()?;
+    if value.is_empty() {
+        return Err(NodeError::EmptyLeafValue);
     }
+    Ok(match kind {
+        TrieKind::Account => Leaf::Account { key, account: Account::decode(value)? },
+        TrieKind::Storage => Leaf::Slot { key, value: slot(value)? },
+    })
 }
 
 /// Reads a storage leaf's value, the RLP of a word other than zero.

@@ -94,6 +94,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The only item in `encoded`.
+#[inline]
 pub(super) fn single(encoded: &[u8]) -> Result<Item<'_>, RlpError> {
     let mut reader = Reader { rest: encoded };
     let item = reader.next()?.ok_or(RlpError::Truncated)?;
@@ -104,11 +105,23 @@ pub(super) fn single(encoded: &[u8]) -> Result<Item<'_>, RlpError> {
 }
 
 /// The payload of the list that `encoded` is.
+#[inline]
 pub(super) fn single_list(encoded: &[u8]) -> Result<&[u8], RlpError> {
     match single(encoded)? {
         Item::List(payload) => Ok(payload),
         Item::Bytes(_) => Err(RlpError::NotAList),
     }
+}
+
+/// The items of a list that has two; `None` for any other number.
+#[inline]
+pub(super) fn pair(payload: &[u8]) -> Result<Option<(Item<'_>, Item<'_>)>, RlpError> {
+    let mut reader = Reader { rest: payload };
+    let pair = (reader.next()?, reader.next()?);
+    Ok(match pair {
+        (Some(first), Some(second)) if reader.rest.is_empty() => Some((first, second)),
+        _ => None,
+    })
 }
 
 /// The first `N` items of a list's `payload`, and how many it has in all. With fewer than `N` the

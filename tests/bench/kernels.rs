@@ -15,7 +15,13 @@ use std::hint::black_box;
 
 use primitive_types::{H256, U256};
 use rustix::time::{ClockId, clock_gettime};
-use statesync::trie::{Account, EMPTY_CODE_HASH, EMPTY_ROOT, Item, Keccak, Key, Kind, Nibbles, TrieBuilder, keccak256};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use statesync::peers::{Ask, Dialect, wire};
+use statesync::pipeline::check;
+use statesync::trie::{
+    Account, EMPTY_CODE_HASH, EMPTY_ROOT, Item, Keccak, Key, Kind, Nibbles, Origin, TrieBuilder, Verified, keccak256,
+};
 
 /// Accounts of the state.
 const ACCOUNTS: u32 = 30_000;
@@ -40,6 +46,8 @@ fn main() {
     let bytes: usize = nodes.iter().map(|node| node.rlp.len()).sum();
     println!("{} nodes of {:.0} bytes; ns for each", nodes.len(), bytes as f64 / nodes.len() as f64);
     keccak(&nodes);
+    requests(&nodes);
+    replies(&nodes);
 }
 
 fn keccak(nodes: &[Node]) {
@@ -57,6 +65,75 @@ fn keccak(nodes: &[Node]) {
         }));
     }
     compare(nodes.len(), runs);
+}
+
+fn requests(nodes: &[Node]) {
+    let asks = asks(nodes);
+    let runs = [Dialect::Hash, Dialect::Path].map(|dialect| {
+        let asks = &asks;
+        Run::new(format!("request, by {dialect}"), move || {
+            for asks in asks.chunks(BATCH) {
+                black_box(wire::request(dialect, asks));
+            }
+        })
+    });
+    compare(nodes.len(), runs.into());
+}
+
+/// Reading replies, beside the JSON library; and checking them, beside one node after the other.
+fn replies(nodes: &[Node]) {
+    let asks = asks(nodes);
+    let batches: Vec<(&[Ask], Vec<u8>)> =
+        asks.chunks(BATCH).zip(nodes.chunks(BATCH)).map(|(asks, nodes)| (asks, reply(nodes))).collect();
+    let library = Run::new("answers, by the JSON library", || {
+        for (_, reply) in &batches {
+            black_box(serde_json::from_slice::<Vec<Element<'_>>>(reply).unwrap());
+        }
+    });
+    let answers = Run::new("answers", || {
+        for (asks, reply) in &batches {
+            black_box(wire::answers(reply, asks.len()).unwrap());
+        }
+    });
+    compare(nodes.len(), vec![library, answers]);
+
+    let one_by_one = Run::new("check, node by node", || {
+        for (asks, reply) in &batches {
+            let elements = serde_json::from_slice::<Vec<Element<'_>>>(reply).unwrap();
+            let node = |(ask, element): (&Ask, Element<'_>)| {
+                Verified::check(ask.item, wire::unhex(element.result).unwrap(), Origin::Peer).unwrap()
+            };
+            black_box(asks.iter().zip(elements).map(node).collect::<Vec<_>>());
+        }
+    });
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build().unwrap();
+    let together = Run::new("check", || {
+        for (asks, reply) in &batches {
+            let checked = pool.install(|| check(Dialect::Hash, asks, reply));
+            assert_eq!(black_box(checked).nodes.len(), asks.len());
+        }
+    });
+    compare(nodes.len(), vec![one_by_one, together]);
+}
+
+/// An element of a reply, as the JSON library reads it.
+#[derive(Debug, Deserialize)]
+struct Element<'a> {
+    #[serde(borrow, rename = "id")]
+    _id: &'a RawValue,
+    result: &'a str,
+}
+
+fn asks(nodes: &[Node]) -> Vec<Ask> {
+    nodes.iter().map(|node| Ask { item: node.item, bare_code: false }).collect()
+}
+
+fn reply(nodes: &[Node]) -> Vec<u8> {
+    let element = |(id, node): (usize, &Node)| {
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"0x{}"}}"#, faster_hex::hex_string(&node.rlp))
+    };
+    let elements: Vec<String> = nodes.iter().enumerate().map(element).collect();
+    format!("[{}]", elements.join(",")).into_bytes()
 }
 
 /// Something to measure.
