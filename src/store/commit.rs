@@ -121,13 +121,19 @@ impl Store {
         let mark = journal.mark();
         batch.put_cf(meta, KEY_JOURNAL, mark.bytes());
         if durability == Durability::Disk {
-            self.mark_synced(&mut batch, &mark, checkpoint)?;
+            self.mark_synced(journal, &mut batch, &mark, checkpoint)?;
         }
         self.put(batch, durability)
     }
 
     /// Notes that the journal is on the disk, with all that the checkpoint counts: the given one, or the last.
-    fn mark_synced(&self, batch: &mut WriteBatch, mark: &Mark, checkpoint: Option<Vec<u8>>) -> Result<(), StoreError> {
+    fn mark_synced(
+        &self,
+        journal: &Journal,
+        batch: &mut WriteBatch,
+        mark: &Mark,
+        checkpoint: Option<Vec<u8>>,
+    ) -> Result<(), StoreError> {
         let (meta, staging) = (self.family(META)?, self.family(STAGING)?);
         let last = || self.db.get_cf(meta, KEY_CHECKPOINT);
         if let Some(checkpoint) = checkpoint.map_or_else(last, |checkpoint| Ok(Some(checkpoint)))? {
@@ -135,7 +141,11 @@ impl Store {
         }
         batch.put_cf(meta, KEY_JOURNAL_SYNCED, mark.bytes());
         // Not before the journal has their bytes on the disk.
-        self.superseded().drain(..).for_each(|hash| batch.delete_cf(staging, hash));
+        let mut superseded = self.superseded();
+        if !superseded.is_empty() {
+            journal.moved();
+        }
+        superseded.drain(..).for_each(|hash| batch.delete_cf(staging, hash));
         Ok(())
     }
 
@@ -153,7 +163,7 @@ impl Store {
     }
 
     /// Begins a new round of the journal. What is staged in those before goes to the database's staging.
-    fn rotate(&self, journal: &Journal) -> Result<Sorting, StoreError> {
+    pub(super) fn rotate(&self, journal: &Journal) -> Result<Sorting, StoreError> {
         let (meta, nodes, staging) = (self.family(META)?, self.family(NODES)?, self.family(STAGING)?);
         journal.sync()?;
         let next = journal.next()?;
@@ -174,7 +184,7 @@ impl Store {
             }
         })?;
         batch.put_cf(meta, KEY_JOURNAL, next.mark().bytes());
-        self.mark_synced(&mut batch, &next.mark(), None)?;
+        self.mark_synced(journal, &mut batch, &next.mark(), None)?;
         self.put(batch, Durability::Log)?;
         Ok(journal.rotate(next, &self.db, self.filter.as_ref()))
     }

@@ -10,8 +10,8 @@ use statesync::pipeline::COMMIT_ITEMS;
 use tempfile::TempDir;
 
 use crate::support::{
-    Content, FailIo, MEDIUM, Peer, References, Rng, Seed, Traced, end_by, files, in_memory, items, open, patience,
-    spawn_in, state, statesync,
+    Content, FailIo, MEDIUM, Peer, References, Rng, Seed, Traced, copy, end_by, files, in_memory, items, open,
+    patience, spawn_in, state, statesync,
 };
 
 /// Moments at which the power goes.
@@ -71,8 +71,10 @@ fn cut(path: &Path, size: u64) {
 }
 
 fn counted(dir: &Path) -> u64 {
-    // Opened for writing: that is when the loss is noticed.
-    let store = open(dir);
+    // Opened for writing, which is when a loss is noticed: a copy, since what this process writes is in no trace.
+    let copied = TempDir::new().unwrap();
+    copy(dir, copied.path());
+    let store = open(copied.path());
     let counts = store.checkpoint().unwrap().map(|checkpoint| checkpoint.counts).unwrap_or_default();
     counts.nodes + counts.codes
 }

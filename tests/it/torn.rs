@@ -182,7 +182,9 @@ fn wherever_a_file_of_the_journal_ends_what_is_before_that_is_kept() {
             if number % 2 == 0 {
                 torn.set_len(file.len() as u64).unwrap();
             }
-            let expected = without(&whole, &file, cut);
+            // They may be what was there.
+            let is = std::fs::read(copied.path().join(path.strip_prefix(dir.path()).unwrap())).unwrap();
+            let expected = without(&whole, &file, is.iter().zip(&file).take_while(|(is, was)| is == was).count());
             assert!(opened(copied.path()) == expected, "file {part} cut at {cut}");
             if number == *part % 8 {
                 resumed += 1;

@@ -9,7 +9,7 @@ const BYTES: usize = 8 * (1 + PARTS);
 /// files. One number for all of them would not do: a loss of power may take from one file what another has kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::store) struct Mark {
-    pub(super) round: u64,
+    pub(in crate::store) round: u64,
     pub(super) lengths: [u64; PARTS],
 }
 

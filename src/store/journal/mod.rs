@@ -16,6 +16,7 @@ mod seal;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
@@ -66,6 +67,8 @@ pub(super) struct Journal {
     rounds: Arc<RwLock<Rounds>>,
     /// For the one who appends.
     additions: Mutex<Vec<Addition>>,
+    /// How often rows have been taken away where they were, being elsewhere already.
+    moves: Arc<AtomicU64>,
     /// The thread that sorts a full round.
     sorter: Mutex<Option<JoinHandle<Result<(), StoreError>>>>,
 }
@@ -86,7 +89,8 @@ impl Journal {
         let rounds = Self::load(store, &dir, mark).map_err(|error| io_error(store, error))?;
         let additions = Mutex::new((0..PARTS).map(|_| Addition::default()).collect());
         let rounds = Arc::new(RwLock::new(rounds));
-        Ok(Self { store: store.into(), dir, limits, rounds, additions, sorter: Mutex::default() })
+        let (moves, sorter) = (Arc::default(), Mutex::default());
+        Ok(Self { store: store.into(), dir, limits, rounds, additions, moves, sorter })
     }
 
     fn load(store: &Path, dir: &Path, mark: &Mark) -> std::io::Result<Rounds> {
@@ -126,6 +130,17 @@ impl Journal {
     pub(super) fn is_empty(&self) -> bool {
         let rounds = self.rounds.read().unwrap_or_else(PoisonError::into_inner);
         rounds.sealing.is_empty() && rounds.live.iter().all(|round| round.rows() == 0)
+    }
+
+    /// A number that another one follows when rows were taken away where they were. Who has looked for a row in one place
+    /// after the other, and found it nowhere, has to look again then.
+    pub(super) fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Acquire)
+    }
+
+    /// Rows are about to be taken away.
+    pub(super) fn moved(&self) {
+        self.moves.fetch_add(1, Ordering::Release);
     }
 
     /// Whether the round that is appended to has all it is to have. Others, which a kill has left, do not count: what is
@@ -268,6 +283,7 @@ impl Journal {
             filter: filter.cloned(),
             store: self.store.clone(),
             rounds: self.rounds.clone(),
+            moves: self.moves.clone(),
             full,
         }
     }
@@ -316,6 +332,7 @@ pub(super) struct Sorting {
     filter: Option<Arc<Filter>>,
     store: PathBuf,
     rounds: Arc<RwLock<Rounds>>,
+    moves: Arc<AtomicU64>,
     full: Vec<Arc<Round>>,
 }
 
@@ -325,6 +342,7 @@ impl Sorting {
         seal::seal(&self.db, self.filter.as_deref(), &self.store, &self.full, threads)?;
         // What was staged in them is in the database's log.
         self.db.flush_wal(true).map_err(|error| disk_error(&self.store, error))?;
+        self.moves.fetch_add(1, Ordering::Release);
         self.rounds.write().unwrap_or_else(PoisonError::into_inner).sealing.clear();
         let dir = directory(&self.store);
         let delete = |round: &Arc<Round>| Round::delete(&dir, round.number);
