@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use primitive_types::H256;
 use rocksdb::{ColumnFamily, DB, DBPinnableSlice, IteratorMode, WriteBatch};
 
-use super::directory::{check_families, is_database, open_error};
+use super::directory::{check_families, is_damage, is_database, open_error};
 use super::filter::Filter;
 use super::guard::Guard;
 use super::journal::{self, Journal, Mark};
@@ -66,9 +66,13 @@ impl Store {
         if exists {
             check_families(dir, access)?;
         }
-        let opened = match access {
+        let open = || match access {
             Access::Read => DB::open_cf_descriptors_read_only(&options::database(), dir, options::families(), false),
             Access::Create | Access::Write => DB::open_cf_descriptors(&options::database(), dir, options::families()),
+        };
+        let opened = match open() {
+            Err(error) if access != Access::Read && is_damage(&error) && journal::restore::tables(dir) => open(),
+            opened => opened,
         };
         let db = Arc::new(opened.map_err(|error| open_error(dir, error))?);
         let (guard, superseded) = (Guard::default(), Mutex::default());

@@ -11,6 +11,7 @@
 
 mod mark;
 mod record;
+pub(super) mod restore;
 mod round;
 mod seal;
 

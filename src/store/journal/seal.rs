@@ -7,7 +7,7 @@ use primitive_types::H256;
 use rocksdb::{DB, IngestExternalFileOptions, Options, SstFileWriter};
 
 use super::round::{PARTS, Part, Place, Round, Rows};
-use super::{TABLE, directory};
+use super::{TABLE, directory, restore};
 use crate::store::filter::Filter;
 use crate::store::guard::{disk_error, io_error};
 use crate::store::layout::{CODES, NODES};
@@ -62,7 +62,10 @@ fn ingest(db: &DB, store: &Path, family: &'static str, paths: Vec<PathBuf>) -> R
     let mut options = IngestExternalFileOptions::default();
     options.set_move_files(true);
     let family = db.cf_handle(family).ok_or_else(missing)?;
-    db.ingest_external_file_cf_opts(family, &options, paths).map_err(|error| disk_error(store, error))
+    db.ingest_external_file_cf_opts(family, &options, paths).map_err(|error| {
+        restore::tables(store);
+        disk_error(store, error)
+    })
 }
 
 /// Writes the tables of some groups, which follow each other in the order of keys: that of nodes, and that of codes.

@@ -197,3 +197,26 @@ fn a_mark_says_nothing_of_a_journal_that_was_never_begun() {
     assert!(journal.is_empty());
     assert!(journal.mark().covers(&Mark::default()));
 }
+
+#[test]
+fn a_table_that_the_database_refers_to_and_has_lost_is_taken_from_the_journal() {
+    let (dir, store) = new_store();
+    let rows: Vec<(H256, Vec<u8>)> = (0..20).map(item).collect();
+    let complete = rows.iter().map(|(hash, bytes)| complete(node_at(*hash), Some(bytes), false)).collect();
+    write(&store, &commit(complete, vec![]));
+    let (hash, bytes) = item(100);
+    write(&store, &commit(vec![super::complete(code_at(hash), Some(&bytes), false)], vec![]));
+    store.settle().unwrap();
+    drop(store);
+    // As when an ingestion has failed after it was noted: the tables are where they were written, in any order.
+    let tables: Vec<String> = content(dir.path()).into_keys().filter(|name| name.ends_with(".sst")).collect();
+    let to = |place: usize| dir.path().join(format!("journal/nodes-{place}.sst"));
+    let place = |(place, name): (usize, &String)| std::fs::rename(dir.path().join(name), to(place)).unwrap();
+    tables.iter().rev().enumerate().for_each(place);
+    assert!(tables.len() >= 2, "{tables:?}");
+    let read = Store::open(dir.path(), Access::Read);
+    assert!(matches!(read, Err(StoreError::Damaged { .. })), "{read:?}");
+    let store = Store::open(dir.path(), Access::Write).unwrap();
+    assert!(rows.iter().all(|(hash, bytes)| store.node(hash).unwrap().as_ref() == Some(bytes)));
+    assert_eq!(store.code(&hash).unwrap(), Some(bytes));
+}
