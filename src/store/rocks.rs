@@ -299,13 +299,12 @@ impl Store {
     /// # Errors
     /// When the database fails, or the journal cannot be read.
     pub fn staged_nodes(&self) -> Result<u64, StoreError> {
-        let mut count = match &self.journal {
-            Some(journal) => journal.staged_nodes(),
-            None => {
-                let mark = self.number(KEY_JOURNAL, Mark::from_bytes)?.unwrap_or_default();
-                let nodes = journal::nodes_in(&self.dir, &mark);
-                nodes.map_err(|source| StoreError::Io { path: journal::directory(&self.dir), source })?
-            }
+        let mut count = if let Some(journal) = &self.journal {
+            journal.staged_nodes()
+        } else {
+            let mark = self.number(KEY_JOURNAL, Mark::from_bytes)?.unwrap_or_default();
+            let nodes = journal::nodes_in(&self.dir, &mark);
+            nodes.map_err(|source| StoreError::Io { path: journal::directory(&self.dir), source })?
         };
         for row in self.db.iterator_cf(self.family(STAGING)?, IteratorMode::Start) {
             row?;

@@ -57,7 +57,7 @@ impl Scene {
 
     /// Lets a sync run into each failure there is. `begin` makes the directory.
     fn fail_everywhere(&self, library: &FailIo, begin: impl Fn(&Path)) {
-        let (mut runs, mut failed) = (0, 0);
+        let (mut runs, mut failed, mut hit) = (0, 0, Vec::new());
         for op in OPERATIONS {
             for at in 1..OPERATIONS_MAX {
                 // Every failure comes for the first time at each operation; whether it stays varies.
@@ -72,13 +72,23 @@ impl Scene {
                     break;
                 }
                 runs += 1;
+                hit.extend(
+                    output.stderr.lines().find(|line| line.contains("fail_io")).map(|line| (op, line.to_owned())),
+                );
                 failed += u64::from(output.code == Some(1));
                 assert_ends_well(&output, &dir, fault);
                 self.assert_whole(&dir, fault);
             }
         }
         eprintln!("{runs} failures of the disk, {failed} of which ended the sync");
-        assert!(runs >= 30 && failed >= 10, "{runs} {failed}");
+        assert!(runs >= 100 && failed >= 80, "{runs} {failed}");
+        let was_hit = |op, dir: &str, ending: &str| {
+            let is_it = |line: &str| line.contains(dir) && line.contains(&format!("{ending}\""));
+            assert!(hit.iter().any(|(of, line)| *of == op && is_it(line)), "no {op} of {dir}*{ending}");
+        };
+        ["write", "sync", "create", "remove"].iter().for_each(|op| was_hit(*op, "/journal/", ".log"));
+        ["write", "sync", "create"].iter().for_each(|op| was_hit(*op, "/journal/", ".sst"));
+        was_hit("link", "/store/", ".sst");
     }
 
     fn run(&self, library: &FailIo, dir: &Path, fault: DiskFault) -> Output {

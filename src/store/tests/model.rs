@@ -186,7 +186,7 @@ fn run(operations: &[Operation]) {
 fn cases() -> ProptestConfig {
     let default = ProptestConfig::default();
     let seed = if let RngSeed::Fixed(chosen) = default.rng_seed { chosen } else { 47 };
-    ProptestConfig { cases: 48, failure_persistence: None, rng_seed: RngSeed::Fixed(seed), ..default }
+    ProptestConfig { cases: 16, failure_persistence: None, rng_seed: RngSeed::Fixed(seed), ..default }
 }
 
 proptest! {
