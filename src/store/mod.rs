@@ -23,6 +23,7 @@ pub use self::commit::{Durability, Marks};
 pub use self::error::StoreError;
 pub use self::journal::RoundLimits;
 pub use self::layout::FORMAT_VERSION;
+pub use self::options::StoreMemory;
 pub use self::presence::Presence;
 pub use self::record::{Block, Checkpoint, RootRecord, RootState, Totals};
 pub use self::retract::{Damage, Retracted};

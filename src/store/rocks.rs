@@ -14,7 +14,7 @@ use super::layout::{
     self, CODES, FORMAT_VERSION, KEY_CHAIN_ID, KEY_CHECKPOINT, KEY_FORMAT, KEY_GENESIS, KEY_JOURNAL,
     KEY_JOURNAL_SYNCED, KEY_SYNCED, META, NODES, OLDEST_FORMAT, PREFIX_ROOT, STAGING, root_key,
 };
-use super::{Checkpoint, Durability, RootRecord, RootState, RoundLimits, StoreError, options};
+use super::{Checkpoint, Durability, RootRecord, RootState, StoreError, StoreMemory, options};
 use crate::trie::{EMPTY_ROOT, NodeSource, StoredNode, SurelyAbsent};
 
 /// A state store in one directory.
@@ -49,14 +49,14 @@ impl Store {
     /// [`StoreError::Absent`], [`StoreError::NotAStore`], [`StoreError::Locked`], [`StoreError::OtherFormat`], or what
     /// the system or the database say.
     pub fn open(dir: &Path, access: Access) -> Result<Self, StoreError> {
-        Self::open_with(dir, access, RoundLimits::default())
+        Self::open_with(dir, access, StoreMemory::default())
     }
 
-    /// The same, with other limits to a round of the journal, which set the memory that it takes.
+    /// The same, with another memory than the usual.
     ///
     /// # Errors
     /// As with [`open`](Self::open).
-    pub fn open_with(dir: &Path, access: Access, limits: RoundLimits) -> Result<Self, StoreError> {
+    pub fn open_with(dir: &Path, access: Access, memory: StoreMemory) -> Result<Self, StoreError> {
         let exists = is_database(dir)?;
         if access == Access::Create {
             std::fs::create_dir_all(dir).map_err(|source| StoreError::Io { path: dir.into(), source })?;
@@ -67,8 +67,15 @@ impl Store {
             check_families(dir, access)?;
         }
         let open = || match access {
-            Access::Read => DB::open_cf_descriptors_read_only(&options::database(), dir, options::families(), false),
-            Access::Create | Access::Write => DB::open_cf_descriptors(&options::database(), dir, options::families()),
+            Access::Read => DB::open_cf_descriptors_read_only(
+                &options::database(),
+                dir,
+                options::families(memory.cache_bytes),
+                false,
+            ),
+            Access::Create | Access::Write => {
+                DB::open_cf_descriptors(&options::database(), dir, options::families(memory.cache_bytes))
+            }
         };
         let opened = match open() {
             Err(error) if access != Access::Read && is_damage(&error) && journal::restore::tables(dir) => open(),
@@ -80,7 +87,7 @@ impl Store {
         store.check_format(access)?;
         if access != Access::Read {
             let mark = store.number(KEY_JOURNAL, Mark::from_bytes)?.unwrap_or_default();
-            store.journal = Some(Journal::open(dir, limits, &mark)?);
+            store.journal = Some(Journal::open(dir, memory.round, &mark)?);
             store.check_checkpoint(&mark)?;
             store.filter = store.has_no_rows()?.then(|| Arc::new(Filter::new()));
         }

@@ -40,10 +40,21 @@ pub struct RoundLimits {
     pub bytes: u64,
 }
 
-impl Default for RoundLimits {
-    /// With these rows the sixteen tables in memory are just not full at their size of 2^16 places each.
-    fn default() -> Self {
-        Self { rows: 850_000, bytes: 384 << 20 }
+/// Memory of a row's place in a table: hash, place, and the table's own byte.
+const ROW_BYTES: usize = 49;
+
+/// Bytes of files for each row, at most: twice what nodes and their codes have on average.
+const FILE_BYTES_A_ROW: u64 = 480;
+
+impl RoundLimits {
+    /// Limits that keep the tables of two rounds within so many bytes.
+    ///
+    /// A table's size is a power of two, and it doubles when it is seven eighths full. So a round ends before that, with
+    /// room for the sixteen tables of a round not being equally full.
+    pub(crate) fn within(bytes: usize) -> Self {
+        let places = (bytes / (2 * ROW_BYTES)).max(PARTS);
+        let rows = (1 << places.ilog2()) / 16 * 13;
+        Self { rows, bytes: rows as u64 * FILE_BYTES_A_ROW }
     }
 }
 

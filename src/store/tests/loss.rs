@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::store::journal::Mark;
-use crate::store::{RoundLimits, journal::Journal};
+use crate::store::{StoreMemory, journal::Journal};
 
 const ROOT: H256 = H256::repeat_byte(9);
 
@@ -46,7 +46,7 @@ fn when_the_journal_has_lost_its_end_the_checkpoint_of_the_last_sync_counts() {
     let [first, second] = apart();
     stage(&store, std::slice::from_ref(&first), 1, Durability::Disk);
     stage(&store, std::slice::from_ref(&second), 2, Durability::Log);
-    let (copy, store) = killed(&dir, store, RoundLimits::default());
+    let (copy, store) = killed(&dir, store, StoreMemory::default().round);
     assert_eq!(counted(&store), Some(2), "a kill takes nothing");
     drop(store);
     cut(&file_of(copy.path(), &second.0), 0);
@@ -102,7 +102,7 @@ fn when_even_what_was_synced_is_damaged_nothing_is_counted() {
     let (dir, store) = new_store();
     let [first, second] = apart();
     stage(&store, &[first.clone(), second.clone()], 2, Durability::Disk);
-    let (copy, store) = killed(&dir, store, RoundLimits::default());
+    let (copy, store) = killed(&dir, store, StoreMemory::default().round);
     drop(store);
     let file = file_of(copy.path(), &first.0);
     cut(&file, std::fs::metadata(&file).unwrap().len() - 1);
@@ -138,7 +138,7 @@ fn wherever_a_file_of_the_journal_is_cut_the_whole_records_before_that_are_kept(
                 if zeros {
                     cut(&path, whole.len() as u64);
                 }
-                let journal = Journal::open(dir.path(), RoundLimits::default(), &mark).unwrap();
+                let journal = Journal::open(dir.path(), StoreMemory::default().round, &mark).unwrap();
                 for (hash, end) in &ends {
                     let is_there = journal.staged(hash).unwrap().is_some() || journal.code(hash).unwrap().is_some();
                     assert_eq!(is_there, *end <= length, "{} cut at {length}", path.display());
@@ -178,7 +178,7 @@ fn a_store_of_format_2_is_read_as_it_is_and_becomes_one_of_this_format_when_it_i
     assert_eq!(store.presence(&keys).unwrap(), [Presence::Staged(rlp), NODE]);
     let [third] = [item(3)];
     stage(&store, std::slice::from_ref(&third), 3, Durability::Log);
-    let (copy, other) = killed(&dir, store, RoundLimits::default());
+    let (copy, other) = killed(&dir, store, StoreMemory::default().round);
     drop(other);
     cut(&file_of(copy.path(), &third.0), 0);
     let store = Store::open(copy.path(), Access::Write).unwrap();
@@ -193,7 +193,7 @@ fn a_store_of_format_2_is_read_as_it_is_and_becomes_one_of_this_format_when_it_i
 #[test]
 fn a_mark_says_nothing_of_a_journal_that_was_never_begun() {
     let dir = TempDir::new().unwrap();
-    let journal = Journal::open(dir.path(), RoundLimits::default(), &Mark::default()).unwrap();
+    let journal = Journal::open(dir.path(), StoreMemory::default().round, &Mark::default()).unwrap();
     assert!(journal.is_empty());
     assert!(journal.mark().covers(&Mark::default()));
 }

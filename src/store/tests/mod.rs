@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::{
     Access, Block, Checkpoint, Damage, Durability, FORMAT_VERSION, Marks, Presence, RootRecord, RootState, RoundLimits,
-    Store, StoreError, journal::Journal,
+    Store, StoreError, StoreMemory, journal::Journal,
 };
 use crate::trie::{
     Account, Commit, Complete, Counts, EMPTY_CODE_HASH, EMPTY_ROOT, Key, Kind, Level, TrieBuilder, keccak256,
@@ -107,10 +107,15 @@ fn copied(dir: &Path) -> TempDir {
 }
 
 /// What another process finds when the one that has the store open is killed.
+/// The usual memory, but for these limits.
+fn memory(round: RoundLimits) -> StoreMemory {
+    StoreMemory { round, ..StoreMemory::default() }
+}
+
 fn killed(dir: &TempDir, store: Store, limits: RoundLimits) -> (TempDir, Store) {
     let copy = copied(dir.path());
     drop(store);
-    let store = Store::open_with(copy.path(), Access::Write, limits).unwrap();
+    let store = Store::open_with(copy.path(), Access::Write, memory(limits)).unwrap();
     (copy, store)
 }
 

@@ -138,7 +138,7 @@ impl Model {
 
 fn run(operations: &[Operation]) {
     let mut dir = TempDir::new().unwrap();
-    let mut store = Store::open_with(dir.path(), Access::Create, LIMITS).unwrap();
+    let mut store = Store::open_with(dir.path(), Access::Create, memory(LIMITS)).unwrap();
     let mut model = Model::default();
     for operation in operations {
         let round = journal(&store).mark().round;
@@ -170,7 +170,7 @@ fn run(operations: &[Operation]) {
             }
             Operation::Reopen => {
                 drop(store);
-                store = Store::open_with(dir.path(), Access::Write, LIMITS).unwrap();
+                store = Store::open_with(dir.path(), Access::Write, memory(LIMITS)).unwrap();
                 model.die();
             }
             Operation::Kill => {

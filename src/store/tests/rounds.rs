@@ -15,7 +15,7 @@ const COMMITS: u32 = 60;
 const EACH: u32 = 8;
 
 fn open_small(dir: &Path) -> Store {
-    Store::open_with(dir, Access::Create, SMALL).unwrap()
+    Store::open_with(dir, Access::Create, memory(SMALL)).unwrap()
 }
 
 #[test]
