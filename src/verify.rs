@@ -1,6 +1,8 @@
 //! The offline check: everything a root reaches is read back, hashed and decoded anew, and counted.
 
+mod rows;
 mod shards;
+mod sweep;
 mod weights;
 
 use std::cell::Cell;
@@ -102,6 +104,9 @@ where
     S: NodeSource + Sync,
     S::Error: Send,
 {
+    if let Some(totals) = sweep::sweep(source, root, visited) {
+        return Ok(Verification { totals, ..Verification::default() });
+    }
     let check = Check {
         source,
         faults_listed,

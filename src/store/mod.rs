@@ -16,6 +16,7 @@ mod presence;
 mod record;
 mod retract;
 mod rocks;
+mod scan;
 #[cfg(test)]
 mod tests;
 

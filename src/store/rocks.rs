@@ -428,6 +428,10 @@ impl NodeSource for Store {
     fn code(&self, hash: &H256) -> Result<Option<Vec<u8>>, StoreError> {
         Self::code(self, hash)
     }
+
+    fn scan(&self, first: u8, take: &mut dyn FnMut(H256, Level, &[u8])) -> Result<bool, StoreError> {
+        self.scan_nodes(first, take).map(|()| true)
+    }
 }
 
 pub(super) fn json<T: serde::Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
