@@ -15,7 +15,7 @@ use super::layout::{
     KEY_JOURNAL_SYNCED, KEY_SYNCED, META, NODES, OLDEST_FORMAT, PREFIX_ROOT, STAGING, root_key,
 };
 use super::{Checkpoint, Durability, RootRecord, RootState, StoreError, StoreMemory, options};
-use crate::trie::{EMPTY_ROOT, NodeSource, StoredNode, SurelyAbsent};
+use crate::trie::{EMPTY_ROOT, Level, NodeSource, StoredNode, SurelyAbsent};
 
 /// A state store in one directory.
 #[derive(Debug)]
