@@ -57,6 +57,7 @@ pub mod cli;
 pub mod fixture;
 pub mod genesis;
 pub mod import;
+pub mod memory;
 pub mod peers;
 pub mod pipeline;
 pub mod pivot;

@@ -32,6 +32,9 @@ def about(options):
         model = next(line.split(": ", 1)[1] for line in text.splitlines() if line.startswith("model name"))
     except (OSError, StopIteration):
         pass
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        say(f"something else runs on this machine (load {load:.1f}): the figures are worth less")
     git = lambda *words: subprocess.run(["git", *words], capture_output=True, text=True).stdout.strip()
     dirty = "+" if git("status", "--porcelain", "--untracked-files=no") else ""
     return {
@@ -42,7 +45,7 @@ def about(options):
             "cores": os.cpu_count(),
             "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         },
-        "load_before": round(os.getloadavg()[0], 2),
+        "load_before": round(load, 2),
         "batch": options.batch,
         "inflight": options.inflight,
     }

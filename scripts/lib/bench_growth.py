@@ -152,11 +152,11 @@ def plots(result):
         ),
         "churn": draw(
             "Fetched against what differs",
-            "share of accounts changed",
+            "% of the accounts changed",
             "nodes",
             [
-                ("fetched", over(result["churn"], "churn", "fetched")),
-                ("differ", over(result["churn"], "churn", "nodes")),
+                (name, [(point["churn"] * 100, point[field]) for point in result["churn"]])
+                for name, field in (("fetched", "fetched"), ("differ", "nodes"))
             ],
             True,
         ),

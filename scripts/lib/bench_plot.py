@@ -9,11 +9,8 @@ COLOURS = ("#2563eb", "#d97706", "#6b7280", "#059669", "#9333ea")
 
 
 def number(value):
-    if value == 0 or 0.01 <= abs(value) < 1e6:
-        return f"{value:,.2f}".rstrip("0").rstrip(".")
-    if abs(value) >= 1e6:
-        return f"{value / 1e6:,.2f}".rstrip("0").rstrip(".") + " M"
-    return f"{value:.1e}"
+    scaled, unit = (value / 1e6, " M") if abs(value) >= 1e6 else (value, "")
+    return f"{scaled:,.2f}".rstrip("0").rstrip(".") + unit
 
 
 def text(x, y, content, anchor="middle", size=12, weight="normal"):
@@ -89,7 +86,9 @@ def lines(title, x_label, y_label, series, x_log=False):
     for index, (_, points) in enumerate(series):
         colour = COLOURS[index % len(COLOURS)]
         path = " ".join(f"{across(x):.1f},{place(y):.1f}" for x, y in points)
-        svg.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        # Where two lines are the same, the first shows on both sides of the second.
+        width = 2 + 3 * (len(series) - 1 - index)
+        svg.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>')
         svg += [f'<circle cx="{across(x):.1f}" cy="{place(y):.1f}" r="3.5" fill="{colour}"/>' for x, y in points]
     return document(title, svg + legend([name for name, _ in series]))
 

@@ -8,6 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use primitive_types::H256;
 
+use crate::memory::Memory;
 use crate::peers::{BlockId, Compression, Dialect, PoolLimits};
 use crate::survey::SurveyOptions;
 use crate::ui::Display;
@@ -104,6 +105,10 @@ pub(super) struct SyncArgs {
     /// Stop after this many seconds; the next run resumes
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(super) max_duration: Option<Duration>,
+
+    /// Memory to stay within, in MiB
+    #[arg(long, value_name = "MIB", default_value = "512", value_parser = memory)]
+    pub(super) memory: Memory,
 
     /// Print what would be done, and do nothing
     #[arg(short = 'n', long)]
@@ -270,6 +275,13 @@ fn compression() -> impl TypedValueParser<Value = Compression> {
 
 fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or("not a positive number".into())
+}
+
+fn memory(text: &str) -> Result<Memory, String> {
+    const LEAST: usize = Memory::LEAST_BYTES >> 20;
+    let mebibytes = text.parse().ok().filter(|number: &usize| *number >= LEAST);
+    let bytes = mebibytes.and_then(|number| number.checked_mul(1 << 20));
+    bytes.map(Memory::within).ok_or(format!("not a number from {LEAST} on"))
 }
 
 fn hash(text: &str) -> Result<H256, String> {

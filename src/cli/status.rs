@@ -6,7 +6,7 @@ use super::args::{Cli, StatusArgs};
 use super::exit::{Exit, Failure};
 use super::report;
 use super::verify::watched;
-use crate::store::{Access, Checkpoint, FORMAT_VERSION, RootRecord, RootState, Store, Totals};
+use crate::store::{Access, Checkpoint, RootRecord, RootState, Store, Totals};
 use crate::ui;
 use crate::verify::verify;
 
@@ -17,6 +17,7 @@ pub(super) fn run(cli: &Cli, arguments: &StatusArgs) -> Result<Exit, Failure> {
 }
 
 struct Status {
+    format: u32,
     chain_id: Option<u64>,
     roots: Vec<(RootRecord, Totals)>,
     progress: f64,
@@ -40,7 +41,7 @@ impl Status {
             _ => 1.0,
         };
         let (staged_nodes, disk_bytes) = (store.staged_nodes()?, store.disk_bytes()?);
-        Ok(Self { chain_id: store.chain_id()?, roots, progress, staged_nodes, disk_bytes })
+        Ok(Self { format: store.format()?, chain_id: store.chain_id()?, roots, progress, staged_nodes, disk_bytes })
     }
 
     fn fields(&self) -> Value {
@@ -56,7 +57,7 @@ impl Status {
             })
         });
         json!({
-            "format_version": FORMAT_VERSION,
+            "format_version": self.format,
             "chain_id": self.chain_id,
             "roots": roots.collect::<Vec<_>>(),
             "progress": self.progress,
@@ -68,7 +69,7 @@ impl Status {
     fn summary(&self) -> String {
         let chain = self.chain_id.map_or("unknown".into(), |chain_id| chain_id.to_string());
         let mut lines = vec![
-            format!("store     format {FORMAT_VERSION}, chain {chain}, {} on disk", ui::bytes(self.disk_bytes)),
+            format!("store     format {}, chain {chain}, {} on disk", self.format, ui::bytes(self.disk_bytes)),
             format!("progress  {}, {} nodes staged", ui::percent(self.progress), ui::count(self.staged_nodes)),
         ];
         for (record, totals) in &self.roots {

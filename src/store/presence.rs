@@ -2,6 +2,7 @@
 
 use primitive_types::H256;
 
+use super::journal::Journal;
 use super::layout::{self, CODES, NODES, STAGING};
 use super::{Store, StoreError};
 use crate::trie::{Key, Kind, Level, is_branch};
@@ -28,6 +29,17 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn presence(&self, keys: &[Key]) -> Result<Vec<Presence>, StoreError> {
+        loop {
+            let before = self.journal.as_ref().map(Journal::moves);
+            let answers = self.find(keys)?;
+            // A commit may have moved a row to where this had looked already. That is rare: every few seconds at most.
+            if self.journal.as_ref().map(Journal::moves) == before {
+                return Ok(answers);
+            }
+        }
+    }
+
+    fn find(&self, keys: &[Key]) -> Result<Vec<Presence>, StoreError> {
         let mut answers: Vec<Presence> = keys.iter().map(|_| Presence::Absent).collect();
         let may_hold = |key: &Key| self.filter.as_ref().is_none_or(|filter| filter.may_hold(&key.hash));
         let mut open: Vec<(&Key, &mut Presence)> =

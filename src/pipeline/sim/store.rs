@@ -1,6 +1,7 @@
-//! A store in memory that keeps its log, so that it can be cut.
+//! A store in memory that behaves as the one on disk does: it keeps its log, so that it can be cut, and knows what is only
+//! in its journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use primitive_types::H256;
 
@@ -15,8 +16,17 @@ pub(super) struct Content {
     pub(super) nodes: BTreeMap<H256, (Level, Vec<u8>)>,
     pub(super) codes: BTreeMap<H256, Vec<u8>>,
     pub(super) staging: BTreeMap<H256, Vec<u8>>,
+    /// Nodes that are complete and not in the database yet: staged again when the process dies.
+    unsettled: BTreeSet<H256>,
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) roots: BTreeMap<H256, RootRecord>,
+}
+
+impl Content {
+    /// Nodes and codes.
+    pub(super) fn rows(&self) -> u64 {
+        (self.nodes.len() + self.codes.len() + self.staging.len()) as u64
+    }
 }
 
 /// The store: what it holds, and what it held after each write since the last sync to the disk.
@@ -65,6 +75,7 @@ impl SimStore {
                 content.codes.insert(hash, bytes);
             } else {
                 content.nodes.insert(hash, (complete.level, bytes));
+                content.unsettled.insert(hash);
             }
             if complete.staged {
                 content.staging.remove(&hash);
@@ -75,7 +86,26 @@ impl SimStore {
             content.roots.insert(record.root, record.clone());
         }
         self.written(synced);
+        if job.commit.root_complete {
+            self.settle();
+        }
         Ok(())
+    }
+
+    /// All that is complete comes into the database: a round of the journal is full, or the root is complete.
+    pub(super) fn settle(&mut self) {
+        self.now.unsettled.clear();
+        self.written(true);
+    }
+
+    /// The process dies.
+    pub(super) fn die(&mut self) {
+        let content = &mut self.now;
+        for hash in std::mem::take(&mut content.unsettled) {
+            if let Some((_, rlp)) = content.nodes.remove(&hash) {
+                content.staging.insert(hash, rlp);
+            }
+        }
     }
 
     pub(super) fn begin_root(&mut self, record: &RootRecord) {
@@ -85,6 +115,7 @@ impl SimStore {
     }
 
     pub(super) fn clear_staging(&mut self) {
+        self.settle();
         self.now.staging.clear();
         self.written(true);
     }
@@ -98,13 +129,26 @@ impl SimStore {
         }
     }
 
-    /// Power is lost: of what was written since the last sync, the first so many writes are left.
-    pub(super) fn lose_power(&mut self, left: usize) {
+    /// Power is lost: of what was written since the last sync, the log has the first so many writes. Of their rows the
+    /// journal has those that `is_left` says; if there are others, the checkpoint of the last sync counts,
+    /// and this is true.
+    pub(super) fn lose_power(&mut self, left: usize, mut is_left: impl FnMut() -> bool) -> bool {
         self.now = match left.checked_sub(1).and_then(|last| self.since.get(last)) {
             Some(content) => content.clone(),
             None => self.on_disk.clone(),
         };
+        self.die();
+        let (content, on_disk) = (&mut self.now, &self.on_disk);
+        let before = content.rows();
+        let was_synced = |hash: &H256| on_disk.nodes.contains_key(hash) || on_disk.staging.contains_key(hash);
+        content.staging.retain(|hash, _| was_synced(hash) || is_left());
+        content.codes.retain(|hash, _| on_disk.codes.contains_key(hash) || is_left());
+        let is_short = content.rows() < before;
+        if is_short {
+            content.checkpoint.clone_from(&on_disk.checkpoint);
+        }
         self.written(true);
+        is_short
     }
 
     /// Writes since the last sync.
