@@ -78,7 +78,7 @@ impl Store {
         found: impl Fn(&[u8]) -> Presence,
     ) -> Result<(), StoreError> {
         let absent = open.iter_mut().filter(|(key, answer)| of_kind(key) && **answer == Presence::Absent);
-        let mut open: Vec<(&H256, &mut &mut Presence)> = absent.map(|(key, answer)| (&key.hash, answer)).collect();
+        let mut open: Vec<(&H256, &mut Presence)> = absent.map(|(key, answer)| (&key.hash, &mut **answer)).collect();
         if open.is_empty() {
             return Ok(());
         }
@@ -87,7 +87,7 @@ impl Store {
         let hashes: Vec<&H256> = open.iter().map(|(hash, _)| *hash).collect();
         for ((_, answer), value) in open.iter_mut().zip(self.values(family, &hashes)?) {
             if let Some(value) = value {
-                ***answer = found(&value);
+                **answer = found(&value);
             }
         }
         Ok(())
