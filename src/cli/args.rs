@@ -60,7 +60,7 @@ pub(super) enum Command {
     Repair(RepairArgs),
     /// Read one value of a state, found and checked from the root down
     Get(GetArgs),
-    /// Prove an account and slots of it, as eth_getProof does (EIP-1186)
+    /// Prove an account and slots of it to whoever has the root (EIP-1186)
     Proof(ProofArgs),
     /// Show what changed from one state to another; with --json one line for each change
     Diff(DiffArgs),

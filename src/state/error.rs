@@ -12,13 +12,13 @@ pub enum StateError<E> {
     #[error("{} is missing", node(place))]
     MissingNode {
         /// Where.
-        place: Place,
+        place: Box<Place>,
     },
     /// What is there under a node's name is something else.
     #[error("{} is corrupt: {fault}", node(place))]
     CorruptNode {
         /// Where.
-        place: Place,
+        place: Box<Place>,
         /// What is wrong.
         fault: Fault,
     },

@@ -64,8 +64,8 @@ impl<'a, S: NodeSource> Merge<'a, S> {
             {
                 continue;
             }
-            let old = open(self.source, &mut self.old, old)?;
-            let new = open(self.source, &mut self.new, new)?;
+            let old = open(self.source, &mut self.old, old.as_ref())?;
+            let new = open(self.source, &mut self.new, new.as_ref())?;
             if old != new
                 && let Some(key) = old.or(new).map(|leaf| leaf.key())
             {
@@ -99,13 +99,13 @@ impl<'a, S: NodeSource> Merge<'a, S> {
 fn open<S: NodeSource>(
     source: &S,
     stack: &mut Vec<Part>,
-    part: Option<Part>,
+    part: Option<&Part>,
 ) -> Result<Option<Leaf>, StateError<S::Error>> {
     match part {
         None => Ok(None),
-        Some(Part::Leaf(leaf)) => Ok(Some(leaf)),
+        Some(Part::Leaf(leaf)) => Ok(Some(*leaf)),
         Some(Part::Node(place)) => {
-            let (_, Links { children, leaves }) = read(source, &place)?;
+            let (_, Links { children, leaves }) = read(source, place)?;
             let start = stack.len();
             stack.extend(children.iter().map(|child| Part::Node(place.child(child))));
             stack.extend(leaves.into_iter().map(Part::Leaf));

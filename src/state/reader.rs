@@ -108,9 +108,9 @@ impl<'a, S: NodeSource> State<'a, S> {
 
 /// A node's bytes and what it links to, if it is what its name and its place say.
 pub(super) fn read<S: NodeSource>(source: &S, place: &Place) -> Result<(Vec<u8>, Links), StateError<S::Error>> {
-    let rlp = source.node(&place.hash)?.ok_or(StateError::MissingNode { place: *place })?.rlp;
+    let rlp = source.node(&place.hash)?.ok_or(StateError::MissingNode { place: Box::new(*place) })?.rlp;
     let got = keccak256(&rlp);
-    let corrupt = |fault| StateError::CorruptNode { place: *place, fault };
+    let corrupt = |fault| StateError::CorruptNode { place: Box::new(*place), fault };
     if got != place.hash {
         return Err(corrupt(Fault::Hash { got }));
     }
