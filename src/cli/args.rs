@@ -8,6 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use primitive_types::H256;
 
+use super::read_args::{DiffArgs, GetArgs, ProofArgs};
 use crate::memory::Memory;
 use crate::peers::{BlockId, Compression, Dialect, PoolLimits};
 use crate::survey::SurveyOptions;
@@ -58,9 +59,15 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Verify a state and fetch what is missing or corrupt, and nothing else
     Repair(RepairArgs),
+    /// Read one value of a state, found and checked from the root down
+    Get(GetArgs),
+    /// Prove an account and slots of it to whoever has the root (EIP-1186)
+    Proof(ProofArgs),
+    /// Show what changed from one state to another; with --json one line for each change
+    Diff(DiffArgs),
     /// Build a state from a genesis allocation in geth's format
     Import(ImportArgs),
-    /// Serve a state to other syncs as a JSON-RPC peer
+    /// Serve states by JSON-RPC: to other syncs as a peer, to wallets and tools as an archive
     Serve(ServeArgs),
     /// Sync the real mainnet genesis state from an embedded peer, and verify it
     Demo(DemoArgs),
@@ -284,7 +291,7 @@ fn memory(text: &str) -> Result<Memory, String> {
     bytes.map(Memory::within).ok_or(format!("not a number from {LEAST} on"))
 }
 
-fn hash(text: &str) -> Result<H256, String> {
+pub(super) fn hash(text: &str) -> Result<H256, String> {
     let digits = text.strip_prefix("0x").filter(|digits| digits.len() == 64);
     digits.and_then(|digits| digits.parse().ok()).ok_or("not a 0x-prefixed 32-byte hash".into())
 }
