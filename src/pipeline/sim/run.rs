@@ -185,7 +185,8 @@ impl Run {
         let options = SyncOptions { limits, memory_bytes, follow, ..SyncOptions::new(root) };
         let names = (0..self.peers.len()).map(|peer| format!("peer {peer}")).collect();
         self.say(format_args!("begin {root:?} with {limits:?}"));
-        self.core = Some(Core::new(options, names, self.store.now.checkpoint.clone(), None, self.now));
+        let absent = self.store.surely_absent();
+        self.core = Some(Core::new(options, names, self.store.now.checkpoint.clone(), absent, self.now));
     }
 
     /// One decision and one event. True at the end.

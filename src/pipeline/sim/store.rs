@@ -2,12 +2,13 @@
 //! in its journal.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
 use primitive_types::H256;
 
 use crate::pipeline::commit::Job;
 use crate::store::{Checkpoint, Presence, RootRecord, RootState};
-use crate::trie::{Key, Kind, Level, is_branch};
+use crate::trie::{Key, Kind, Level, SurelyAbsent, is_branch};
 
 /// What the store holds.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +36,18 @@ pub(super) struct SimStore {
     pub(super) now: Content,
     on_disk: Content,
     since: Vec<Content>,
+    written: Arc<Written>,
+}
+
+/// The hashes of all that was written to a store that was empty before, and some that were not.
+#[derive(Debug, Default)]
+struct Written(Mutex<BTreeSet<H256>>);
+
+impl SurelyAbsent for Written {
+    fn is_surely_absent(&self, hash: &H256) -> bool {
+        // One in eight is not known for sure, as with a filter.
+        hash.as_bytes()[31] % 8 > 0 && !self.0.lock().unwrap().contains(hash)
+    }
 }
 
 impl SimStore {
@@ -59,9 +72,17 @@ impl SimStore {
         self.now.nodes.get(&key.hash).map(|(_, rlp)| rlp)
     }
 
+    /// Who knows what is not there, for a process that begins now.
+    pub(super) fn surely_absent(&mut self) -> Option<Arc<dyn SurelyAbsent>> {
+        self.written = Arc::default();
+        (self.now.rows() == 0).then(|| self.written.clone() as Arc<dyn SurelyAbsent>)
+    }
+
     /// Writes a commit; what was missing in staging is an error.
     pub(super) fn commit(&mut self, job: &Job, synced: bool) -> Result<(), String> {
         let content = &mut self.now;
+        let hashes = job.commit.stage.iter().map(|(hash, _)| *hash);
+        self.written.0.lock().unwrap().extend(hashes.chain(job.commit.complete.iter().map(|complete| complete.key.hash)));
         for (hash, rlp) in &job.commit.stage {
             content.staging.insert(*hash, rlp.clone());
         }
