@@ -13,7 +13,7 @@
 //!
 //! [`pipeline::Sync`] is the sync; [`store::Store`] is where it writes; [`peers`] is whom it asks; [`trie`] holds the
 //! pure parts: the strict node codec, the scheduler, the builder and the walker. [`serve`] answers other syncs,
-//! [`verify`] checks a stored state, [`survey`] looks peers over before a sync, [`cli`] is the program.
+//! [`verify`] checks a stored state, [`export`] writes it for other tools, [`survey`] looks peers over before a sync, [`cli`] is the program.
 //!
 //! # The whole life of a state
 //! ```
@@ -54,6 +54,7 @@
 //! ```
 
 pub mod cli;
+pub mod export;
 pub mod fixture;
 pub mod genesis;
 pub mod import;

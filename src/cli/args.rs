@@ -1,5 +1,7 @@
 //! The arguments of all commands. Help, completions, the manual page and `docs/CLI.md` are made from here.
 
+mod export;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use primitive_types::H256;
 
+pub(super) use self::export::{ExportArgs, Format as ExportFormat};
 use crate::peers::{BlockId, Compression, Dialect, PoolLimits};
 use crate::survey::SurveyOptions;
 use crate::ui::Display;
@@ -59,6 +62,8 @@ pub(super) enum Command {
     Repair(RepairArgs),
     /// Build a state from a genesis allocation in geth's format
     Import(ImportArgs),
+    /// Write a state in a form that another tool loads
+    Export(ExportArgs),
     /// Serve a state to other syncs as a JSON-RPC peer
     Serve(ServeArgs),
     /// Sync the real mainnet genesis state from an embedded peer, and verify it

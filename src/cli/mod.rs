@@ -5,6 +5,7 @@ mod connect;
 mod demo;
 mod docs;
 mod exit;
+mod export;
 mod import;
 mod peers;
 mod repair;
@@ -58,6 +59,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Verify(arguments) => verify::run(cli, arguments),
         Command::Repair(arguments) => repair::run(cli, arguments),
         Command::Import(arguments) => import::run(cli, arguments),
+        Command::Export(arguments) => export::run(cli, arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Demo(arguments) => demo::run(cli, arguments),
         Command::Completions { shell } => docs::completions(*shell),
