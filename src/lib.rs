@@ -61,6 +61,7 @@ pub mod import;
 pub mod peers;
 pub mod pipeline;
 pub mod pivot;
+pub mod preimages;
 pub mod serve;
 pub mod store;
 pub mod survey;

@@ -1,6 +1,7 @@
 //! The arguments of all commands. Help, completions, the manual page and `docs/CLI.md` are made from here.
 
 mod export;
+mod preimages;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use primitive_types::H256;
 
 pub(super) use self::export::{ExportArgs, Format as ExportFormat};
+pub(super) use self::preimages::{FetchArgs, ImportArgs as ImportPreimagesArgs, PreimagesArgs, PreimagesCommand};
 use crate::peers::{BlockId, Compression, Dialect, PoolLimits};
 use crate::survey::SurveyOptions;
 use crate::ui::Display;
@@ -64,6 +66,8 @@ pub(super) enum Command {
     Import(ImportArgs),
     /// Write a state in a form that another tool loads
     Export(ExportArgs),
+    /// Add the addresses and slot numbers that the state is the hash of, for exports that need them
+    Preimages(PreimagesArgs),
     /// Serve a state to other syncs as a JSON-RPC peer
     Serve(ServeArgs),
     /// Sync the real mainnet genesis state from an embedded peer, and verify it

@@ -1,7 +1,5 @@
 //! `statesync export`: a state in a form that another tool loads.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use primitive_types::H256;
@@ -10,7 +8,7 @@ use serde_json::json;
 use super::args::{Cli, ExportArgs, ExportFormat};
 use super::exit::{Exit, Failure};
 use super::report;
-use super::signals::{Signals, runtime};
+use super::signals::until_signal;
 use super::verify::{default_root, watched};
 use crate::export::{ExportError, Exported, Format, Watch, export};
 use crate::store::{Access, Store};
@@ -24,9 +22,12 @@ pub(super) fn run(cli: &Cli, arguments: &ExportArgs) -> Result<Exit, Failure> {
     };
     let format = match arguments.format {
         ExportFormat::GethDump => Format::GethDump,
+        ExportFormat::GethDb => Format::GethDb(arguments.keys.into()),
+        ExportFormat::RethInit => Format::RethInit,
+        ExportFormat::Alloc => Format::Alloc,
     };
     let started = Instant::now();
-    let exported = until_signal(|stop| {
+    let exported = until_signal("stopped, nothing was written", |stop| {
         watched(cli, "exported", |done| {
             export(&store, root, format, &arguments.out, arguments.force, Watch { done, stop })
         })
@@ -60,28 +61,6 @@ fn fields(arguments: &ExportArgs, root: H256, exported: &Exported, took: Duratio
     })
 }
 
-/// Does work that a signal stops.
-fn until_signal<T>(work: impl FnOnce(&AtomicBool) -> Result<T, Failure>) -> Result<T, Failure> {
-    let runtime = runtime()?;
-    let mut signals = {
-        let _context = runtime.enter();
-        Signals::new()?
-    };
-    let stopped = Arc::new((AtomicBool::new(false), OnceLock::new()));
-    let by = stopped.clone();
-    runtime.spawn(async move {
-        let _ = by.1.set(signals.next().await);
-        by.0.store(true, Ordering::Relaxed);
-    });
-    let result = work(&stopped.0);
-    match stopped.1.get() {
-        Some(exit) if result.is_err() => {
-            Err(Failure::new(*exit, "stopped, nothing was written").hint("run the same command again"))
-        }
-        _ => result,
-    }
-}
-
 impl From<ExportError> for Failure {
     fn from(error: ExportError) -> Self {
         let message = error.to_string();
@@ -97,6 +76,11 @@ impl From<ExportError> for Failure {
             ExportError::NotSound { .. } => (
                 Exit::VerificationFailed,
                 "run `statesync repair` with a peer that has this state, then the same command again",
+            ),
+            ExportError::Preimages { .. } => (
+                Exit::Incomplete,
+                "get them with `statesync preimages fetch` from a peer or `statesync preimages import` from a file, then run \
+                 the same command again; geth-dump, geth-db and parquet need none",
             ),
             ExportError::Exists { .. } => (Exit::Usage, "name another --out, or replace it with --force"),
             ExportError::Create { .. } => (Exit::Usage, "name a file in a directory that is there and can be written"),

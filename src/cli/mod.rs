@@ -8,6 +8,7 @@ mod exit;
 mod export;
 mod import;
 mod peers;
+mod preimages;
 mod repair;
 mod report;
 mod serve;
@@ -60,6 +61,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Repair(arguments) => repair::run(cli, arguments),
         Command::Import(arguments) => import::run(cli, arguments),
         Command::Export(arguments) => export::run(cli, arguments),
+        Command::Preimages(arguments) => preimages::run(cli, arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Demo(arguments) => demo::run(cli, arguments),
         Command::Completions { shell } => docs::completions(*shell),

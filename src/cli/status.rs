@@ -4,9 +4,11 @@ use serde_json::{Value, json};
 
 use super::args::{Cli, StatusArgs};
 use super::exit::{Exit, Failure};
+use super::preimages::in_words;
 use super::report;
 use super::verify::watched;
-use crate::store::{Access, Checkpoint, FORMAT_VERSION, RootRecord, RootState, Store, Totals};
+use crate::preimages::{Share, share};
+use crate::store::{Access, Checkpoint, FORMAT_VERSION, PreimageCounts, RootRecord, RootState, Store, Totals};
 use crate::ui;
 use crate::verify::verify;
 
@@ -22,6 +24,9 @@ struct Status {
     progress: f64,
     staged_nodes: u64,
     disk_bytes: u64,
+    preimages: PreimageCounts,
+    /// For each root, in their order; none where there are no preimages, or the state is not complete.
+    known: Vec<Option<Share>>,
 }
 
 impl Status {
@@ -40,11 +45,17 @@ impl Status {
             _ => 1.0,
         };
         let (staged_nodes, disk_bytes) = (store.staged_nodes()?, store.disk_bytes()?);
-        Ok(Self { chain_id: store.chain_id()?, roots, progress, staged_nodes, disk_bytes })
+        let preimages = store.preimage_counts()?;
+        let mut known = Vec::new();
+        for (record, _) in &roots {
+            let is_known = preimages.addresses > 0 && record.state == RootState::Complete;
+            known.push(if is_known { Some(share(store, record.root)?) } else { None });
+        }
+        Ok(Self { chain_id: store.chain_id()?, roots, progress, staged_nodes, disk_bytes, preimages, known })
     }
 
     fn fields(&self) -> Value {
-        let roots = self.roots.iter().map(|(record, totals)| {
+        let roots = self.roots.iter().zip(&self.known).map(|((record, totals), known)| {
             json!({
                 "root": format!("{:?}", record.root),
                 "block_number": record.block.as_ref().map(|block| block.number),
@@ -53,6 +64,7 @@ impl Status {
                 "slots": totals.slots,
                 "codes": totals.codes,
                 "nodes": totals.nodes,
+                "addresses_known": known.map(|share| share.ratio()),
             })
         });
         json!({
@@ -62,6 +74,7 @@ impl Status {
             "progress": self.progress,
             "staged_nodes": self.staged_nodes,
             "disk_bytes": self.disk_bytes,
+            "preimages": { "addresses": self.preimages.addresses, "slots": self.preimages.slots },
         })
     }
 
@@ -71,10 +84,15 @@ impl Status {
             format!("store     format {FORMAT_VERSION}, chain {chain}, {} on disk", ui::bytes(self.disk_bytes)),
             format!("progress  {}, {} nodes staged", ui::percent(self.progress), ui::count(self.staged_nodes)),
         ];
-        for (record, totals) in &self.roots {
+        if self.preimages != PreimageCounts::default() {
+            let PreimageCounts { addresses, slots } = self.preimages;
+            lines.push(format!("preimages {} addresses, {} slots", ui::count(addresses), ui::count(slots)));
+        }
+        for ((record, totals), known) in self.roots.iter().zip(&self.known) {
             let block = record.block.as_ref().map_or(String::new(), |block| format!(" block {}", block.number));
             let (root, state, totals) = (record.root, name(record.state), ui::totals(totals));
-            lines.push(format!("root      {root:?}{block} {state}: {totals}"));
+            let known = known.map_or(String::new(), |share| format!("; {}", in_words(share)));
+            lines.push(format!("root      {root:?}{block} {state}: {totals}{known}"));
         }
         lines.join("\n")
     }

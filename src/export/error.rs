@@ -41,6 +41,18 @@ pub enum ExportError {
         /// What is wrong with it; `None` when it is missing.
         fault: Option<Fault>,
     },
+    /// The format names accounts and slots themselves, and not all of them are known.
+    #[error("the preimages of {accounts} of {of_accounts} accounts and of {slots} of {of_slots} slots are missing")]
+    Preimages {
+        /// Accounts whose address is not known.
+        accounts: u64,
+        /// All accounts.
+        of_accounts: u64,
+        /// Slots whose number is not known.
+        slots: u64,
+        /// All slots.
+        of_slots: u64,
+    },
     /// There is something under the name of the output.
     #[error("{} exists", path.display())]
     Exists {

@@ -8,10 +8,14 @@
 //! size of the state or of one contract in it.
 
 mod error;
+mod geth_db;
 mod geth_dump;
 mod json;
+mod keys;
+mod names;
 mod ordered;
 mod output;
+mod plain;
 mod tour;
 
 use std::path::Path;
@@ -20,7 +24,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use primitive_types::H256;
 
 pub use self::error::ExportError;
+use self::geth_db::GethDb;
+pub use self::geth_db::Keys;
+use self::geth_dump::GethDump;
+pub(crate) use self::keys::{each_key, first_accounts};
 use self::output::Output;
+use self::plain::{Plain, Style};
 use self::tour::{Writer, tour};
 use crate::store::{RootState, Store};
 use crate::trie::EMPTY_ROOT;
@@ -30,6 +39,12 @@ use crate::trie::EMPTY_ROOT;
 pub enum Format {
     /// Lines of JSON as `geth snapshot dump` prints them: keyed by hash.
     GethDump,
+    /// The rows of geth's own database, for `geth db import`.
+    GethDb(Keys),
+    /// Lines of JSON for `reth init-state`. Needs the preimages of all accounts and slots.
+    RethInit,
+    /// A genesis allocation. Needs the preimages of all accounts and slots.
+    Alloc,
 }
 
 /// How far an export is, and whether it is to go on.
@@ -70,7 +85,10 @@ pub fn export(
     check_root(store, root)?;
     let mut output = Output::create(path, force)?;
     let counts = match format {
-        Format::GethDump => run(store, root, &mut geth_dump::GethDump::new(&mut output), watch)?,
+        Format::GethDump => run(store, root, &mut GethDump::new(&mut output), watch)?,
+        Format::GethDb(keys) => run(store, root, &mut GethDb::new(&mut output, keys), watch)?,
+        Format::RethInit => run(store, root, &mut Plain::new(store, &mut output, Style::Lines), watch)?,
+        Format::Alloc => run(store, root, &mut Plain::new(store, &mut output, Style::Alloc), watch)?,
     };
     Ok(Exported { bytes: output.finish()?, ..counts })
 }

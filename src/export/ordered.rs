@@ -37,6 +37,14 @@ where
         Self { source, stack }
     }
 
+    /// What has been met and not given yet: places of nodes, and leaves.
+    pub(super) fn into_steps(self) -> impl Iterator<Item = Result<Place, Leaf>> {
+        self.stack.into_iter().map(|step| match step {
+            Step::Node(place) => Ok(place),
+            Step::Leaf(leaf) => Err(leaf),
+        })
+    }
+
     fn node(&mut self, place: Place) -> Result<Found, ExportError> {
         let unsound = |fault| ExportError::NotSound { target: Box::new(Target::Node(place)), fault };
         let rlp = self.source.node(&place.hash)?.ok_or_else(|| unsound(None))?.rlp;

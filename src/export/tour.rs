@@ -70,7 +70,7 @@ pub(super) fn tour(
                 writer.account(&entry)?;
                 counts.slots += storage(store, &entry, writer, watch)?;
                 writer.end_account(&entry)?;
-                tick(watch)?;
+                watch.tick()?;
             }
             // An account trie has none.
             Found::Leaf(Leaf::Slot { .. }) => {}
@@ -87,7 +87,7 @@ fn storage(store: &Store, entry: &Entry, writer: &mut impl Writer, watch: Watch<
             Found::Leaf(Leaf::Slot { key, value }) => {
                 writer.slot(key, value)?;
                 slots += 1;
-                tick(watch)?;
+                watch.tick()?;
             }
             // A storage trie has none.
             Found::Leaf(Leaf::Account { .. }) => {}
@@ -107,8 +107,10 @@ fn code(store: &Store, owner: H256, account: &Account) -> Result<Vec<u8>, Export
     if got == hash { Ok(code) } else { Err(unsound(Some(Fault::Hash { got }))) }
 }
 
-/// Counts one more, and ends where that is wanted.
-fn tick(watch: Watch<'_>) -> Result<(), ExportError> {
-    watch.done.fetch_add(1, Ordering::Relaxed);
-    if watch.stop.load(Ordering::Relaxed) { Err(ExportError::Stopped) } else { Ok(()) }
+impl Watch<'_> {
+    /// Counts one more, and ends where that is wanted.
+    pub(crate) fn tick(self) -> Result<(), ExportError> {
+        self.done.fetch_add(1, Ordering::Relaxed);
+        if self.stop.load(Ordering::Relaxed) { Err(ExportError::Stopped) } else { Ok(()) }
+    }
 }

@@ -5,7 +5,7 @@ use rocksdb::{
     UniversalCompactOptions,
 };
 
-use super::layout::{CODES, META, NODES, STAGING};
+use super::layout::{CODES, META, NODES, PREIMAGES, STAGING};
 
 /// Memory of one write buffer. What goes through one is little: records, and nodes that a round of the journal leaves
 /// staged.
@@ -47,15 +47,18 @@ pub(super) fn database() -> Options {
     options
 }
 
-pub(super) fn families() -> Vec<ColumnFamilyDescriptor> {
+pub(super) fn families(with_preimages: bool) -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
     let family = |name, options| ColumnFamilyDescriptor::new(name, options);
-    vec![
+    let preimages = with_preimages.then(|| family(PREIMAGES, hashed(&cache)));
+    let mut families = vec![
         family(NODES, sorted(&cache)),
         family(CODES, sorted(&cache)),
         family(STAGING, hashed(&cache)),
         family(META, hashed(&cache)),
-    ]
+    ];
+    families.extend(preimages);
+    families
 }
 
 /// How a table is written that is to be ingested.

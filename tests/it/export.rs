@@ -12,42 +12,42 @@ use tempfile::TempDir;
 use crate::support::{CODES, MEDIUM, NODES, Output, SMALL, Seed, open, replace, state, statesync, statesync_in};
 
 /// A store with one state.
-struct Exporter {
-    dir: TempDir,
-    genesis: Genesis,
-    summary: StateSummary,
+pub(crate) struct Exporter {
+    pub(crate) dir: TempDir,
+    pub(crate) genesis: Genesis,
+    pub(crate) summary: StateSummary,
 }
 
 impl Exporter {
-    fn new(genesis: Genesis) -> Self {
+    pub(crate) fn new(genesis: Genesis) -> Self {
         let dir = TempDir::new().unwrap();
         let summary = import(&genesis, &open(&dir.path().join("store"))).unwrap();
         std::fs::create_dir(dir.path().join("out")).unwrap();
         Self { dir, genesis, summary }
     }
 
-    fn store(&self) -> PathBuf {
+    pub(crate) fn store(&self) -> PathBuf {
         self.dir.path().join("store")
     }
 
-    fn out(&self) -> PathBuf {
+    pub(crate) fn out(&self) -> PathBuf {
         self.dir.path().join("out/state")
     }
 
-    fn export(&self, format: &str, more: &[&str]) -> Output {
+    pub(crate) fn export(&self, format: &str, more: &[&str]) -> Output {
         let (store, out) = (self.store(), self.out());
         let base = ["export", "--datadir", store.to_str().unwrap(), "--format", format, "--out", out.to_str().unwrap()];
         statesync_in(&[], &[&base, more].concat())
     }
 
     /// What is in the output's directory.
-    fn files(&self) -> Vec<String> {
+    pub(crate) fn files(&self) -> Vec<String> {
         let names = std::fs::read_dir(self.dir.path().join("out")).unwrap();
         names.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     /// That an export ended so, said this with a hint, and left nothing behind.
-    fn assert_refused(&self, output: Output, code: i32, says: &str) {
+    pub(crate) fn assert_refused(&self, output: Output, code: i32, says: &str) {
         let output = output.exits(code);
         let has = |prefix: &str, text: &str| {
             output.stderr.lines().any(|line| line.starts_with(prefix) && line.contains(text))
@@ -57,7 +57,7 @@ impl Exporter {
     }
 }
 
-fn lines(path: &Path) -> Vec<Value> {
+pub(crate) fn lines(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

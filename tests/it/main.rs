@@ -38,6 +38,7 @@ mod peers;
 mod peers_command;
 mod pivot;
 mod power;
+mod preimages;
 mod refusals;
 mod resume;
 mod serving;

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use primitive_types::H256;
 
 use super::hash;
+use crate::export::Keys;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ExportArgs {
@@ -25,6 +26,10 @@ pub(in crate::cli) struct ExportArgs {
     #[arg(long, value_name = "PATH")]
     pub(in crate::cli) out: PathBuf,
 
+    /// How geth-db names nodes: as the --state.scheme of the geth that is to load them
+    #[arg(long, value_name = "SCHEME", value_enum, default_value = "path")]
+    pub(in crate::cli) keys: ExportKeys,
+
     /// Replace what is there
     #[arg(long)]
     pub(in crate::cli) force: bool,
@@ -34,6 +39,27 @@ pub(in crate::cli) struct ExportArgs {
 pub(in crate::cli) enum Format {
     /// Lines of JSON as `geth snapshot dump` prints them, keyed by hash
     GethDump,
+    /// The rows of geth's database, for `geth db import`
+    GethDb,
+    /// Lines of JSON for `reth init-state`; needs preimages
+    RethInit,
+    /// A genesis allocation; needs preimages
+    Alloc,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum ExportKeys {
+    Hash,
+    Path,
+}
+
+impl From<ExportKeys> for Keys {
+    fn from(keys: ExportKeys) -> Self {
+        match keys {
+            ExportKeys::Hash => Self::Hash,
+            ExportKeys::Path => Self::Path,
+        }
+    }
 }
 
 impl Format {
@@ -41,6 +67,9 @@ impl Format {
     pub(in crate::cli) fn name(self) -> &'static str {
         match self {
             Self::GethDump => "geth-dump",
+            Self::GethDb => "geth-db",
+            Self::RethInit => "reth-init",
+            Self::Alloc => "alloc",
         }
     }
 }
