@@ -25,6 +25,8 @@ pub(super) fn run(cli: &Cli, arguments: &ExportArgs) -> Result<Exit, Failure> {
         ExportFormat::GethDb => Format::GethDb(arguments.keys.into()),
         ExportFormat::RethInit => Format::RethInit,
         ExportFormat::Alloc => Format::Alloc,
+        #[cfg(feature = "parquet")]
+        ExportFormat::Parquet => Format::Parquet,
     };
     let started = Instant::now();
     let exported = until_signal("stopped, nothing was written", |stop| {

@@ -40,10 +40,10 @@ pub(super) fn until_signal<T>(
         Signals::new()?
     };
     let heard = Arc::new((AtomicBool::new(false), OnceLock::new()));
-    let hears = heard.clone();
+    let listener = heard.clone();
     runtime.spawn(async move {
-        let _ = hears.1.set(signals.next().await);
-        hears.0.store(true, Ordering::Relaxed);
+        let _ = listener.1.set(signals.next().await);
+        listener.0.store(true, Ordering::Relaxed);
     });
     let result = work(&heard.0);
     match heard.1.get() {

@@ -64,7 +64,7 @@ impl Status {
                 "slots": totals.slots,
                 "codes": totals.codes,
                 "nodes": totals.nodes,
-                "addresses_known": known.map(|share| share.ratio()),
+                "addresses_known": known.map(Share::ratio),
             })
         });
         json!({

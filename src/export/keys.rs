@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use primitive_types::H256;
 
-use super::ordered::{Found, Ordered};
+use super::ordered::{Found, Ordered, Step};
 use super::{ExportError, Watch, check_root};
 use crate::store::Store;
 use crate::trie::{EMPTY_ROOT, Leaf, Place};
@@ -45,8 +45,8 @@ pub(crate) fn first_accounts(store: &Store, root: H256, most: usize) -> Result<V
         below.next().transpose()?;
         for step in below.into_steps() {
             match step {
-                Ok(place) => places.push_back(place),
-                Err(Leaf::Account { key, .. } | Leaf::Slot { key, .. }) => keys.push(key),
+                Step::Node(place) => places.push_back(place),
+                Step::Leaf(Leaf::Account { key, .. } | Leaf::Slot { key, .. }) => keys.push(key),
             }
         }
     }

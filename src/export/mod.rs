@@ -7,6 +7,8 @@
 //! Everything is hashed again on its way out, and memory holds the siblings along one path and one code, whatever the
 //! size of the state or of one contract in it.
 
+#[cfg(feature = "parquet")]
+mod directory;
 mod error;
 mod geth_db;
 mod geth_dump;
@@ -15,6 +17,8 @@ mod keys;
 mod names;
 mod ordered;
 mod output;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod plain;
 mod tour;
 
@@ -45,6 +49,9 @@ pub enum Format {
     RethInit,
     /// A genesis allocation. Needs the preimages of all accounts and slots.
     Alloc,
+    /// A directory of tables in Apache Parquet.
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 /// How far an export is, and whether it is to go on.
@@ -83,14 +90,29 @@ pub fn export(
     watch: Watch<'_>,
 ) -> Result<Exported, ExportError> {
     check_root(store, root)?;
-    let mut output = Output::create(path, force)?;
-    let counts = match format {
-        Format::GethDump => run(store, root, &mut GethDump::new(&mut output), watch)?,
-        Format::GethDb(keys) => run(store, root, &mut GethDb::new(&mut output, keys), watch)?,
-        Format::RethInit => run(store, root, &mut Plain::new(store, &mut output, Style::Lines), watch)?,
-        Format::Alloc => run(store, root, &mut Plain::new(store, &mut output, Style::Alloc), watch)?,
+    let file = |write: &mut dyn FnMut(&mut Output) -> Result<Exported, ExportError>| {
+        let mut output = Output::create(path, force)?;
+        let counts = write(&mut output)?;
+        Ok(Exported { bytes: output.finish()?, ..counts })
     };
-    Ok(Exported { bytes: output.finish()?, ..counts })
+    match format {
+        Format::GethDump => file(&mut |output| run(store, root, &mut GethDump::new(output), watch)),
+        Format::GethDb(keys) => file(&mut |output| run(store, root, &mut GethDb::new(output, keys), watch)),
+        Format::RethInit => file(&mut |output| run(store, root, &mut Plain::new(store, output, Style::Lines), watch)),
+        Format::Alloc => file(&mut |output| run(store, root, &mut Plain::new(store, output, Style::Alloc), watch)),
+        #[cfg(feature = "parquet")]
+        Format::Parquet => tables(store, root, path, force, watch),
+    }
+}
+
+#[cfg(feature = "parquet")]
+fn tables(store: &Store, root: H256, path: &Path, force: bool, watch: Watch<'_>) -> Result<Exported, ExportError> {
+    let directory = directory::Directory::create(path, force, &parquet::ENTRIES)?;
+    let mut tables = parquet::Tables::create(store, &root, &directory)?;
+    let counts = run(store, root, &mut tables, watch)?;
+    let bytes = tables.finish()?;
+    directory.finish()?;
+    Ok(Exported { bytes, ..counts })
 }
 
 fn run(store: &Store, root: H256, writer: &mut impl Writer, watch: Watch<'_>) -> Result<Exported, ExportError> {

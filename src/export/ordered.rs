@@ -21,9 +21,12 @@ pub(super) struct Ordered<'a, S> {
     stack: Vec<Step>,
 }
 
+/// What is still to be given.
 #[derive(Debug)]
-enum Step {
+pub(super) enum Step {
+    /// The place of a node.
     Node(Place),
+    /// A leaf.
     Leaf(Leaf),
 }
 
@@ -37,12 +40,9 @@ where
         Self { source, stack }
     }
 
-    /// What has been met and not given yet: places of nodes, and leaves.
-    pub(super) fn into_steps(self) -> impl Iterator<Item = Result<Place, Leaf>> {
-        self.stack.into_iter().map(|step| match step {
-            Step::Node(place) => Ok(place),
-            Step::Leaf(leaf) => Err(leaf),
-        })
+    /// What has been met and not given yet.
+    pub(super) fn into_steps(self) -> Vec<Step> {
+        self.stack
     }
 
     fn node(&mut self, place: Place) -> Result<Found, ExportError> {

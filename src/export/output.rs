@@ -24,7 +24,11 @@ pub(super) struct Output {
 impl Output {
     /// Begins the file that is to be at `path`.
     pub(super) fn create(path: &Path, force: bool) -> Result<Self, ExportError> {
-        let partial = partial(path, force)?;
+        check_free(path, force)?;
+        if path.is_dir() {
+            return Err(invalid(path, "it is a directory"));
+        }
+        let partial = partial_name(path)?;
         let file = File::create(&partial).map_err(|source| ExportError::Create { path: path.into(), source })?;
         let file = BufWriter::with_capacity(BUFFER_BYTES, file);
         Ok(Self { path: path.into(), partial, file, bytes: 0, force, finished: false })
@@ -60,19 +64,18 @@ impl Drop for Output {
 }
 
 /// The name of an output while it is written: beside its own, for a rename works within a file system only.
-fn partial(path: &Path, force: bool) -> Result<PathBuf, ExportError> {
-    let invalid =
-        |why| ExportError::Create { path: path.into(), source: io::Error::new(io::ErrorKind::InvalidInput, why) };
-    check_free(path, force)?;
-    if path.is_dir() {
-        return Err(invalid("it is a directory"));
-    }
-    let mut name: OsString = path.file_name().ok_or_else(|| invalid("it has no file name"))?.into();
+pub(super) fn partial_name(path: &Path) -> Result<PathBuf, ExportError> {
+    let mut name: OsString = path.file_name().ok_or_else(|| invalid(path, "it has no file name"))?.into();
     name.push(format!(".partial-{}", std::process::id()));
     Ok(path.with_file_name(name))
 }
 
-fn check_free(path: &Path, force: bool) -> Result<(), ExportError> {
+fn invalid(path: &Path, why: &str) -> ExportError {
+    ExportError::Create { path: path.into(), source: io::Error::new(io::ErrorKind::InvalidInput, why) }
+}
+
+/// Fails if something is there that is not to be replaced.
+pub(super) fn check_free(path: &Path, force: bool) -> Result<(), ExportError> {
     // A link that leads nowhere is something too.
     if !force && path.symlink_metadata().is_ok() {
         return Err(ExportError::Exists { path: path.into() });
@@ -82,10 +85,14 @@ fn check_free(path: &Path, force: bool) -> Result<(), ExportError> {
 
 /// Gives what is finished its name, for good.
 fn publish(partial: &Path, path: &Path, force: bool) -> Result<(), ExportError> {
-    let failed = |source| ExportError::Write { path: path.into(), source };
     // Once more: an export takes a while.
     check_free(path, force)?;
-    std::fs::rename(partial, path).map_err(failed)?;
+    let published = std::fs::rename(partial, path).and_then(|()| sync_parent(path));
+    published.map_err(|source| ExportError::Write { path: path.into(), source })
+}
+
+/// Brings the name of a file to the disk.
+pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)
+    File::open(parent)?.sync_all()
 }

@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn rlp_of(items: &[&[u8]]) -> Vec<u8> {
-        items.iter().flat_map(|item| rlp::encode(item)).collect()
+        items.iter().flat_map(rlp::encode).collect()
     }
 
     /// Two accounts in the order of their hashes, the first with a slot.

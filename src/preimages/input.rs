@@ -14,6 +14,9 @@ const BUFFER_BYTES: usize = 64 << 10;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
+/// The longest payload whose length fits in the header byte (yellow paper, appendix B).
+const MAX_SHORT: u8 = 55;
+
 /// A file's content.
 pub(super) struct Input {
     file: String,
@@ -93,14 +96,13 @@ impl Input {
             0x80..0xc0 => (false, header - 0x80),
             0xc0.. => (true, header - 0xc0),
         };
-        let bytes = match code {
-            0..=55 => u64::from(code),
-            _ => {
-                let mut digits = [0; 8];
-                let (_, last) = digits.split_at_mut(size_of::<u64>() - usize::from(code - 55));
-                self.fill(last)?;
-                u64::from_be_bytes(digits)
-            }
+        let bytes = if code <= MAX_SHORT {
+            u64::from(code)
+        } else {
+            let mut digits = [0; 8];
+            let (_, last) = digits.split_at_mut(size_of::<u64>() - usize::from(code - MAX_SHORT));
+            self.fill(last)?;
+            u64::from_be_bytes(digits)
         };
         if bytes > limit {
             let passed = io::copy(&mut self.content.by_ref().take(bytes), &mut io::sink());

@@ -21,6 +21,9 @@ use crate::trie::keccak256;
 /// Preimages written at a time; from some hundred on the cost of a row is flat.
 const BATCH: usize = 4_096;
 
+/// Bytes of an address and of a slot number.
+const LENGTHS: [usize; 2] = [20, 32];
+
 /// What a file held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
@@ -47,12 +50,11 @@ pub fn import(
     let (mut imported, mut batch) = (Imported::default(), Vec::new());
     file::read(path, format, &mut |found| {
         let preimage = match found {
-            Found::Preimage(bytes) if [20, 32].contains(&bytes.len()) => bytes,
             Found::Keyed(hash, bytes) if keccak256(&bytes) != hash => {
                 imported.wrong += 1;
                 return Ok(());
             }
-            Found::Keyed(_, bytes) if [20, 32].contains(&bytes.len()) => bytes,
+            Found::Preimage(bytes) | Found::Keyed(_, bytes) if LENGTHS.contains(&bytes.len()) => bytes,
             Found::Preimage(_) | Found::Keyed(..) | Found::Other => {
                 imported.skipped += 1;
                 return Ok(());

@@ -19,6 +19,8 @@ mod clock;
 mod corruption;
 mod dialects;
 mod disk_faults;
+#[cfg(feature = "parquet")]
+mod duckdb;
 mod export;
 mod full_disk;
 mod fuzz_corpus;

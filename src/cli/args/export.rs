@@ -22,7 +22,7 @@ pub(in crate::cli) struct ExportArgs {
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub(in crate::cli) format: Format,
 
-    /// The file to write. It is there under this name when it is whole, not before
+    /// The file, or for parquet the directory, to write. It is there under this name when it is whole, not before
     #[arg(long, value_name = "PATH")]
     pub(in crate::cli) out: PathBuf,
 
@@ -45,6 +45,9 @@ pub(in crate::cli) enum Format {
     RethInit,
     /// A genesis allocation; needs preimages
     Alloc,
+    /// A directory of tables in Apache Parquet: accounts, slots, codes
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -70,6 +73,8 @@ impl Format {
             Self::GethDb => "geth-db",
             Self::RethInit => "reth-init",
             Self::Alloc => "alloc",
+            #[cfg(feature = "parquet")]
+            Self::Parquet => "parquet",
         }
     }
 }
