@@ -102,7 +102,7 @@ fn added_and_known(store: &Store, added: PreimageCounts) -> Result<String, Failu
 }
 
 /// What share of a state's accounts is known by address, in words.
-pub(super) fn in_words(share: Share) -> String {
+fn in_words(share: Share) -> String {
     format!(
         "addresses of {} of the accounts known, by {} looked up",
         ui::percent(share.ratio()),

@@ -4,10 +4,9 @@ use serde_json::{Value, json};
 
 use super::args::{Cli, StatusArgs};
 use super::exit::{Exit, Failure};
-use super::preimages::in_words;
 use super::report;
 use super::verify::watched;
-use crate::preimages::{Share, share};
+use crate::preimages::share;
 use crate::store::{Access, Checkpoint, FORMAT_VERSION, PreimageCounts, RootRecord, RootState, Store, Totals};
 use crate::ui;
 use crate::verify::verify;
@@ -25,8 +24,8 @@ struct Status {
     staged_nodes: u64,
     disk_bytes: u64,
     preimages: PreimageCounts,
-    /// For each root, in their order; none where there are no preimages, or the state is not complete.
-    known: Vec<Option<Share>>,
+    /// What share of the accounts is known by address, for each root in their order; none where the state is not complete.
+    known: Vec<Option<f64>>,
 }
 
 impl Status {
@@ -48,8 +47,11 @@ impl Status {
         let preimages = store.preimage_counts()?;
         let mut known = Vec::new();
         for (record, _) in &roots {
-            let is_known = preimages.addresses > 0 && record.state == RootState::Complete;
-            known.push(if is_known { Some(share(store, record.root)?) } else { None });
+            known.push(match record.state {
+                RootState::Complete if preimages.addresses > 0 => Some(share(store, record.root)?.ratio()),
+                RootState::Complete => Some(0.0),
+                RootState::Syncing | RootState::Damaged => None,
+            });
         }
         Ok(Self { chain_id: store.chain_id()?, roots, progress, staged_nodes, disk_bytes, preimages, known })
     }
@@ -64,7 +66,7 @@ impl Status {
                 "slots": totals.slots,
                 "codes": totals.codes,
                 "nodes": totals.nodes,
-                "addresses_known": known.map(Share::ratio),
+                "addresses_known": known,
             })
         });
         json!({
@@ -74,7 +76,8 @@ impl Status {
             "progress": self.progress,
             "staged_nodes": self.staged_nodes,
             "disk_bytes": self.disk_bytes,
-            "preimages": { "addresses": self.preimages.addresses, "slots": self.preimages.slots },
+            "preimage_addresses": self.preimages.addresses,
+            "preimage_slots": self.preimages.slots,
         })
     }
 
@@ -91,7 +94,8 @@ impl Status {
         for ((record, totals), known) in self.roots.iter().zip(&self.known) {
             let block = record.block.as_ref().map_or(String::new(), |block| format!(" block {}", block.number));
             let (root, state, totals) = (record.root, name(record.state), ui::totals(totals));
-            let known = known.map_or(String::new(), |share| format!("; {}", in_words(share)));
+            let known = known.filter(|known| *known > 0.0);
+            let known = known.map_or(String::new(), |known| format!("; addresses of {} known", ui::percent(known)));
             lines.push(format!("root      {root:?}{block} {state}: {totals}{known}"));
         }
         lines.join("\n")
