@@ -13,7 +13,8 @@
 //!
 //! [`pipeline::Sync`] is the sync; [`store::Store`] is where it writes; [`peers`] is whom it asks; [`trie`] holds the
 //! pure parts: the strict node codec, the scheduler, the builder and the walker. [`serve`] answers other syncs,
-//! [`verify`] checks a stored state, [`export`] writes it for other tools, [`survey`] looks peers over before a sync, [`cli`] is the program.
+//! [`verify`] checks a stored state, [`state`] reads one, [`export`] writes one for other tools, [`survey`] looks peers
+//! over before a sync, [`cli`] is the program.
 //!
 //! # The whole life of a state
 //! ```
@@ -58,11 +59,13 @@ pub mod export;
 pub mod fixture;
 pub mod genesis;
 pub mod import;
+pub mod memory;
 pub mod peers;
 pub mod pipeline;
 pub mod pivot;
 pub mod preimages;
 pub mod serve;
+pub mod state;
 pub mod store;
 pub mod survey;
 pub mod trie;

@@ -13,6 +13,8 @@ use primitive_types::H256;
 
 pub(super) use self::export::{ExportArgs, Format as ExportFormat};
 pub(super) use self::preimages::{FetchArgs, ImportArgs as ImportPreimagesArgs, PreimagesArgs, PreimagesCommand};
+use super::read_args::{DiffArgs, GetArgs, ProofArgs};
+use crate::memory::Memory;
 use crate::peers::{BlockId, Compression, Dialect, PoolLimits};
 use crate::survey::SurveyOptions;
 use crate::ui::Display;
@@ -62,13 +64,19 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Verify a state and fetch what is missing or corrupt, and nothing else
     Repair(RepairArgs),
+    /// Read one value of a state, found and checked from the root down
+    Get(GetArgs),
+    /// Prove an account and slots of it to whoever has the root (EIP-1186)
+    Proof(ProofArgs),
+    /// Show what changed from one state to another; with --json one line for each change
+    Diff(DiffArgs),
     /// Build a state from a genesis allocation in geth's format
     Import(ImportArgs),
     /// Write a state in a form that another tool loads
     Export(ExportArgs),
     /// Add the addresses and slot numbers that the state is the hash of, for exports that need them
     Preimages(PreimagesArgs),
-    /// Serve a state to other syncs as a JSON-RPC peer
+    /// Serve states by JSON-RPC: to other syncs as a peer, to wallets and tools as an archive
     Serve(ServeArgs),
     /// Sync the real mainnet genesis state from an embedded peer, and verify it
     Demo(DemoArgs),
@@ -113,6 +121,10 @@ pub(super) struct SyncArgs {
     /// Stop after this many seconds; the next run resumes
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(super) max_duration: Option<Duration>,
+
+    /// Memory to stay within, in MiB
+    #[arg(long, value_name = "MIB", default_value = "512", value_parser = memory)]
+    pub(super) memory: Memory,
 
     /// Print what would be done, and do nothing
     #[arg(short = 'n', long)]
@@ -281,7 +293,14 @@ fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or("not a positive number".into())
 }
 
-fn hash(text: &str) -> Result<H256, String> {
+fn memory(text: &str) -> Result<Memory, String> {
+    const LEAST: usize = Memory::LEAST_BYTES >> 20;
+    let mebibytes = text.parse().ok().filter(|number: &usize| *number >= LEAST);
+    let bytes = mebibytes.and_then(|number| number.checked_mul(1 << 20));
+    bytes.map(Memory::within).ok_or(format!("not a number from {LEAST} on"))
+}
+
+pub(super) fn hash(text: &str) -> Result<H256, String> {
     let digits = text.strip_prefix("0x").filter(|digits| digits.len() == 64);
     digits.and_then(|digits| digits.parse().ok()).ok_or("not a 0x-prefixed 32-byte hash".into())
 }

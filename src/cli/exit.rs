@@ -22,7 +22,7 @@ pub enum Exit {
     Incomplete = 3,
     /// Something is missing, corrupt or malformed.
     VerificationFailed = 4,
-    /// There is no store in the directory.
+    /// There is no store in the directory, or not the state that is to be read.
     NoStore = 10,
     /// Another process has the store open.
     Locked = 11,

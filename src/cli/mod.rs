@@ -3,12 +3,17 @@
 mod args;
 mod connect;
 mod demo;
+mod diff;
 mod docs;
 mod exit;
 mod export;
+mod get;
 mod import;
 mod peers;
 mod preimages;
+mod proof;
+mod read_args;
+mod reading;
 mod repair;
 mod report;
 mod serve;
@@ -59,6 +64,9 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Status(arguments) => status::run(cli, arguments),
         Command::Verify(arguments) => verify::run(cli, arguments),
         Command::Repair(arguments) => repair::run(cli, arguments),
+        Command::Get(arguments) => get::run(cli, arguments),
+        Command::Proof(arguments) => proof::run(arguments),
+        Command::Diff(arguments) => diff::run(cli, arguments),
         Command::Import(arguments) => import::run(cli, arguments),
         Command::Export(arguments) => export::run(cli, arguments),
         Command::Preimages(arguments) => preimages::run(cli, arguments),

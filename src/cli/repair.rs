@@ -16,7 +16,7 @@ use super::sync::{conclude, sync};
 use super::{report, verify};
 use crate::pipeline::{Report, SyncOptions};
 use crate::store::{Access, RootState, Store};
-use crate::trie::{NodeSource, StoredNode};
+use crate::trie::{Level, NodeSource, StoredNode};
 use crate::ui;
 use crate::verify::{FAULTS_LISTED, Finding, Verification, verify_listing};
 
@@ -251,5 +251,9 @@ impl NodeSource for Interruptible<'_> {
 
     fn code(&self, hash: &H256) -> Result<Option<Vec<u8>>, Failure> {
         Ok(self.check()?.code(hash)?)
+    }
+
+    fn scan(&self, first: u8, take: &mut dyn FnMut(H256, Level, &[u8])) -> Result<bool, Failure> {
+        Ok(self.check()?.scan(first, take)?)
     }
 }

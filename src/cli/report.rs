@@ -124,10 +124,15 @@ pub(super) fn document(value: &Value) -> Result<Exit, Failure> {
 
 /// Prints text. A reader that went away is no failure.
 pub(super) fn text(text: &str) -> Result<Exit, Failure> {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Exit::Failure, format!("cannot write the result: {error}")))
-        }
-        _ => Ok(Exit::Complete),
+    wrote(writeln!(std::io::stdout(), "{text}"))?;
+    Ok(Exit::Complete)
+}
+
+/// Whether a result has been written and not lost with a reader that went away, which is no failure.
+pub(super) fn wrote(written: std::io::Result<()>) -> Result<bool, Failure> {
+    match written {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(Exit::Failure, format!("cannot write the result: {error}"))),
     }
 }

@@ -7,7 +7,7 @@ use super::exit::{Exit, Failure};
 use super::report;
 use super::verify::watched;
 use crate::preimages::share;
-use crate::store::{Access, Checkpoint, FORMAT_VERSION, PreimageCounts, RootRecord, RootState, Store, Totals};
+use crate::store::{Access, Checkpoint, PreimageCounts, RootRecord, RootState, Store, Totals};
 use crate::ui;
 use crate::verify::verify;
 
@@ -18,6 +18,7 @@ pub(super) fn run(cli: &Cli, arguments: &StatusArgs) -> Result<Exit, Failure> {
 }
 
 struct Status {
+    format: u32,
     chain_id: Option<u64>,
     roots: Vec<(RootRecord, Totals)>,
     progress: f64,
@@ -53,7 +54,16 @@ impl Status {
                 RootState::Syncing | RootState::Damaged => None,
             });
         }
-        Ok(Self { chain_id: store.chain_id()?, roots, progress, staged_nodes, disk_bytes, preimages, known })
+        Ok(Self {
+            format: store.format()?,
+            chain_id: store.chain_id()?,
+            roots,
+            progress,
+            staged_nodes,
+            disk_bytes,
+            preimages,
+            known,
+        })
     }
 
     fn fields(&self) -> Value {
@@ -70,7 +80,7 @@ impl Status {
             })
         });
         json!({
-            "format_version": FORMAT_VERSION,
+            "format_version": self.format,
             "chain_id": self.chain_id,
             "roots": roots.collect::<Vec<_>>(),
             "progress": self.progress,
@@ -84,7 +94,7 @@ impl Status {
     fn summary(&self) -> String {
         let chain = self.chain_id.map_or("unknown".into(), |chain_id| chain_id.to_string());
         let mut lines = vec![
-            format!("store     format {FORMAT_VERSION}, chain {chain}, {} on disk", ui::bytes(self.disk_bytes)),
+            format!("store     format {}, chain {chain}, {} on disk", self.format, ui::bytes(self.disk_bytes)),
             format!("progress  {}, {} nodes staged", ui::percent(self.progress), ui::count(self.staged_nodes)),
         ];
         if self.preimages != PreimageCounts::default() {

@@ -25,7 +25,7 @@ pub(super) fn run(cli: &Cli, arguments: &SyncArgs) -> Result<Exit, Failure> {
         if arguments.dry_run {
             return plan(cli, arguments).await;
         }
-        let store = Arc::new(Store::open(&arguments.datadir, Access::Create)?);
+        let store = Arc::new(Store::open_with(&arguments.datadir, Access::Create, arguments.memory.store)?);
         let (connected, options, goal) = tokio::select! {
             prepared = prepare(cli, arguments, &store) => prepared?,
             exit = signals.next() => return Ok(exit),
@@ -51,6 +51,7 @@ async fn prepare(cli: &Cli, arguments: &SyncArgs, store: &Store) -> Result<(Conn
         max_duration: arguments.max_duration,
         chain: connected.chain,
         follow: goal.follow.clone(),
+        memory_bytes: arguments.memory.scheduler_bytes,
         ..SyncOptions::new(goal.root)
     };
     Ok((connected, options, goal))

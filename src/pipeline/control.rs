@@ -9,14 +9,12 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use super::core::Message;
 use super::driver::Driver;
 use super::{Event, Follow, Report, SyncError};
+use crate::memory::Memory;
 use crate::peers::{Chain, Peer, PoolLimits};
 use crate::store::{Block, Store};
 
 /// Messages to the driver that may wait. Producers pause when it is full; the driver never waits for them.
 const MESSAGES: usize = 1_024;
-
-/// Memory of the scheduler by default: some 600,000 requests, more than ten fast peers keep open on mainnet.
-const MEMORY_BYTES: usize = 256 << 20;
 
 /// The time-out of a request by default. geth itself gives up after 30 s; a healthy peer answers in well under one.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,7 +49,7 @@ impl SyncOptions {
             block: None,
             limits: PoolLimits::default(),
             request_timeout: REQUEST_TIMEOUT,
-            memory_bytes: MEMORY_BYTES,
+            memory_bytes: Memory::default().scheduler_bytes,
             max_duration: None,
             chain: Chain::default(),
             follow: None,

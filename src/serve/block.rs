@@ -1,12 +1,12 @@
 //! The blocks that can be asked for: which one is meant, and what is told of it.
 
 use primitive_types::H256;
-use rlp::Rlp;
+use rlp::{Rlp, RlpStream};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::params::text;
-use super::reply::{Refusal, push_data, push_quantity};
+use super::reply::{Refusal, push_data, push_number, push_quantity};
 use super::{KnownBlock, Source, SourceError};
 
 /// Which block is asked for.
@@ -75,6 +75,33 @@ impl BlockId {
     }
 }
 
+impl BlockId {
+    /// The block meant, which must be known.
+    pub(super) fn known(self, source: &dyn Source) -> Result<KnownBlock, Refusal> {
+        if let Some(block) = self.find(source)? {
+            return Ok(block);
+        }
+        Err(Refusal::failed(match self {
+            Self::Hash(_) => "header for hash not found",
+            // Not a text of geth, which always has a block.
+            _ if source.blocks()?.is_empty() => {
+                "header not found: no state here belongs to a known block; sync with --block instead of --root to have it"
+            }
+            _ => "header not found",
+        }))
+    }
+
+    /// The header of the block meant, which must be known.
+    pub(super) fn header(self, source: &dyn Source) -> Result<Vec<u8>, Refusal> {
+        let block = self.known(source)?;
+        let unknown = || {
+            let number = block.number;
+            Refusal::failed(format!("header not found: of block {number} only the number and the hash are known"))
+        };
+        block.header.ok_or_else(unknown)
+    }
+}
+
 /// How a header's field is told.
 enum Form {
     /// All its bytes.
@@ -111,8 +138,11 @@ const FIELDS: [(&str, Form); 23] = [
     ("slotNumber", Form::Quantity),
 ];
 
-/// Writes a block as an object: its hash and the header's fields; where the header is not known, the number and the
-/// state root only. The transactions are never known.
+/// Index of the first field that only blocks with withdrawals have (EIP-4895).
+const WITHDRAWALS_FIELD: usize = 16;
+
+/// Writes a block as an object: its hash and the header's fields, as geth tells it; where the header is not known, the
+/// number and the state root only. Its body is never known, and told as an empty one.
 pub(super) fn push_block(out: &mut Vec<u8>, block: &KnownBlock) -> Result<(), Refusal> {
     out.extend_from_slice(br#"{"hash":"#);
     push_data(out, block.hash.as_bytes());
@@ -131,6 +161,7 @@ pub(super) fn push_block(out: &mut Vec<u8>, block: &KnownBlock) -> Result<(), Re
 }
 
 fn push_header(out: &mut Vec<u8>, header: &[u8]) -> Result<(), rlp::DecoderError> {
+    let has_withdrawals = Rlp::new(header).item_count()? > WITHDRAWALS_FIELD;
     for ((name, form), item) in FIELDS.iter().zip(&Rlp::new(header)) {
         let bytes = item.data()?;
         push_name(out, name);
@@ -139,20 +170,28 @@ fn push_header(out: &mut Vec<u8>, header: &[u8]) -> Result<(), rlp::DecoderError
             Form::Quantity => push_number(out, bytes),
         }
     }
+    push_name(out, "size");
+    push_quantity(out, size(header, has_withdrawals));
+    out.extend_from_slice(br#","transactions":[],"uncles":[]"#);
+    if has_withdrawals {
+        out.extend_from_slice(br#","withdrawals":[]"#);
+    }
     Ok(())
+}
+
+/// Bytes of the RLP of a block with this header and nothing else in it.
+fn size(header: &[u8], has_withdrawals: bool) -> u64 {
+    let lists = if has_withdrawals { 3 } else { 2 };
+    let mut block = RlpStream::new_list(1 + lists);
+    block.append_raw(header, 1);
+    for _ in 0..lists {
+        block.begin_list(0);
+    }
+    block.out().len() as u64
 }
 
 fn push_name(out: &mut Vec<u8>, name: &str) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":");
-}
-
-/// A number of any size from its big-endian bytes.
-fn push_number(out: &mut Vec<u8>, bytes: &[u8]) {
-    let digits = faster_hex::hex_string(bytes);
-    let digits = digits.trim_start_matches('0');
-    out.extend_from_slice(b"\"0x");
-    out.extend_from_slice(if digits.is_empty() { b"0" } else { digits.as_bytes() });
-    out.push(b'"');
 }

@@ -5,9 +5,10 @@
 //! ```
 //!
 //! It speaks as go-ethereum's HTTP endpoint does, down to error codes and texts, so that a client cannot tell the
-//! difference for the methods it has. All reading is done on tokio's blocking threads, one job for each body.
+//! difference for the methods it has: those of a database that can be read, and those that read the state of a block. All reading is done on tokio's blocking threads, one job for each body.
 
 mod block;
+mod fees;
 mod http;
 mod key;
 mod memory;
@@ -20,6 +21,7 @@ mod reply;
 mod rpc;
 mod server;
 mod source;
+mod state;
 #[cfg(test)]
 mod tests;
 

@@ -25,9 +25,13 @@ impl<'a> Params<'a> {
 
     /// The parameter at `place`, which must be there.
     pub(super) fn required(&self, place: usize) -> Result<&'a RawValue, Refusal> {
-        let value = self.0.get(place).filter(|raw| raw.get() != "null");
         let missing = || Refusal::invalid_params(format!("missing value for required argument {place}"));
-        value.copied().ok_or_else(missing)
+        self.optional(place).ok_or_else(missing)
+    }
+
+    /// The parameter at `place`, if it is there.
+    pub(super) fn optional(&self, place: usize) -> Option<&'a RawValue> {
+        self.0.get(place).copied().filter(|raw| raw.get() != "null")
     }
 
     /// The parameter at `place`, which must be there and a string.

@@ -107,6 +107,15 @@ pub(super) fn push_quantity(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(format!("\"0x{number:x}\"").as_bytes());
 }
 
+/// Writes the same of a number of any size, from its big-endian bytes.
+pub(super) fn push_number(out: &mut Vec<u8>, bytes: &[u8]) {
+    let digits = faster_hex::hex_string(bytes);
+    let digits = digits.trim_start_matches('0');
+    out.extend_from_slice(b"\"0x");
+    out.extend_from_slice(if digits.is_empty() { b"0" } else { digits.as_bytes() });
+    out.push(b'"');
+}
+
 /// Writes any text as a JSON string.
 pub(super) fn push_text(out: &mut Vec<u8>, text: &str) {
     // Cannot fail: a Vec takes every write and a str is valid UTF-8.

@@ -74,11 +74,16 @@ fn is_store(dir: &Path) -> bool {
     })
 }
 
+/// Whether a database cannot be opened because of what is in its files, or is missing.
+pub(super) fn is_damage(error: &rocksdb::Error) -> bool {
+    error.kind() == rocksdb::ErrorKind::Corruption
+}
+
 /// Why a database cannot be opened.
 pub(super) fn open_error(dir: &Path, error: rocksdb::Error) -> StoreError {
     match error.kind() {
         _ if is_lock(&error) => StoreError::Locked { dir: dir.into() },
-        rocksdb::ErrorKind::Corruption => StoreError::Damaged { dir: dir.into(), what: error.into_string() },
+        _ if is_damage(&error) => StoreError::Damaged { dir: dir.into(), what: error.into_string() },
         _ => disk_error(dir, error),
     }
 }

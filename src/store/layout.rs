@@ -32,8 +32,10 @@ pub(super) const KEY_GENESIS: &[u8] = b"genesis";
 pub(super) const KEY_CHECKPOINT: &[u8] = b"checkpoint";
 /// → the checkpoint that the last sync to the disk has made durable, with all that it counts.
 pub(super) const KEY_SYNCED: &[u8] = b"checkpoint/synced";
-/// → how far the journal was at the checkpoint: its round and the bytes of that, 8 bytes big-endian each.
+/// → how far the journal was at the checkpoint: its round and the lengths of its files, 8 bytes big-endian each.
 pub(super) const KEY_JOURNAL: &[u8] = b"journal";
+/// → how far it was at the last sync to the disk, in the same way.
+pub(super) const KEY_JOURNAL_SYNCED: &[u8] = b"journal/synced";
 /// → JSON of how many preimages there are.
 pub(super) const KEY_PREIMAGES: &[u8] = b"preimages";
 /// followed by a root's 32 bytes → JSON of its [`RootRecord`](super::RootRecord).

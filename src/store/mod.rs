@@ -4,6 +4,7 @@
 //! the batch that holds its whole subtree, with its storage tries and codes. What is downloaded but not complete is in
 //! `staging`, or in the journal. [`Store::commit`] is the only way in.
 
+mod commit;
 mod directory;
 mod error;
 mod filter;
@@ -16,14 +17,17 @@ mod presence;
 mod record;
 mod retract;
 mod rocks;
+mod scan;
 #[cfg(test)]
 mod tests;
 
+pub use self::commit::{Durability, Marks};
 pub use self::error::StoreError;
 pub use self::journal::RoundLimits;
 pub use self::layout::FORMAT_VERSION;
+pub use self::options::StoreMemory;
 pub use self::preimages::PreimageCounts;
 pub use self::presence::Presence;
 pub use self::record::{Block, Checkpoint, RootRecord, RootState, Totals};
 pub use self::retract::{Damage, Retracted};
-pub use self::rocks::{Access, Durability, Marks, Store};
+pub use self::rocks::{Access, Store};

@@ -1,11 +1,29 @@
 //! How `RocksDB` is tuned: few, large, immutable values under uniformly random 32-byte keys.
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompactionStyle, DBCompressionType, Options,
-    UniversalCompactOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompactionStyle, DBCompressionType,
+    Options, UniversalCompactOptions,
 };
 
+use super::RoundLimits;
 use super::layout::{CODES, META, NODES, PREIMAGES, STAGING};
+use crate::memory::Memory;
+
+/// The memory of an open store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreMemory {
+    /// How much of what is committed waits in the journal.
+    pub round: RoundLimits,
+    /// Cache of what is read from the database, in bytes: rows, and the indexes and filters of its tables, which so take no
+    /// more however large the state is.
+    pub cache_bytes: usize,
+}
+
+impl Default for StoreMemory {
+    fn default() -> Self {
+        Memory::default().store
+    }
+}
 
 /// Memory of one write buffer. What goes through one is little: records, and nodes that a round of the journal leaves
 /// staged.
@@ -14,9 +32,6 @@ const WRITE_BUFFER_BYTES: usize = 16 << 20;
 /// Tables of a family together before `RocksDB` merges those of like size. Each is one more filter to ask for a row; each
 /// merge writes all of them once more.
 const TABLES: i32 = 16;
-
-/// Shared cache of uncompressed blocks. Point reads of random keys hit it seldom; it serves the trie's upper levels.
-const BLOCK_CACHE_BYTES: usize = 64 << 20;
 
 /// Block size. 16 KiB keeps the index small; a node is read for 16 KiB of I/O either way on most disks.
 const BLOCK_BYTES: usize = 16 << 10;
@@ -47,8 +62,8 @@ pub(super) fn database() -> Options {
     options
 }
 
-pub(super) fn families(with_preimages: bool) -> Vec<ColumnFamilyDescriptor> {
-    let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+pub(super) fn families(cache_bytes: usize, with_preimages: bool) -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(cache_bytes);
     let family = |name, options| ColumnFamilyDescriptor::new(name, options);
     let preimages = with_preimages.then(|| family(PREIMAGES, hashed(&cache)));
     let mut families = vec![
@@ -85,6 +100,10 @@ fn hashed(cache: &Cache) -> Options {
     table.set_block_cache(cache);
     table.set_block_size(BLOCK_BYTES);
     table.set_bloom_filter(FILTER_BITS, false);
+    // In the cache, and in small pieces, so that memory does not grow with the state.
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    table.set_partition_filters(true);
     table.set_format_version(6);
     let mut options = Options::default();
     options.set_block_based_table_factory(&table);

@@ -2,6 +2,7 @@
 
 use primitive_types::H256;
 
+use super::journal::Journal;
 use super::layout::{self, CODES, NODES, STAGING};
 use super::{Store, StoreError};
 use crate::trie::{Key, Kind, Level, is_branch};
@@ -28,6 +29,17 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn presence(&self, keys: &[Key]) -> Result<Vec<Presence>, StoreError> {
+        loop {
+            let before = self.journal.as_ref().map(Journal::moves);
+            let answers = self.find(keys)?;
+            // A commit may have moved a row to where this had looked already. That is rare: every few seconds at most.
+            if self.journal.as_ref().map(Journal::moves) == before {
+                return Ok(answers);
+            }
+        }
+    }
+
+    fn find(&self, keys: &[Key]) -> Result<Vec<Presence>, StoreError> {
         let mut answers: Vec<Presence> = keys.iter().map(|_| Presence::Absent).collect();
         let may_hold = |key: &Key| self.filter.as_ref().is_none_or(|filter| filter.may_hold(&key.hash));
         let mut open: Vec<(&Key, &mut Presence)> =
@@ -66,7 +78,7 @@ impl Store {
         found: impl Fn(&[u8]) -> Presence,
     ) -> Result<(), StoreError> {
         let absent = open.iter_mut().filter(|(key, answer)| of_kind(key) && **answer == Presence::Absent);
-        let mut open: Vec<(&H256, &mut &mut Presence)> = absent.map(|(key, answer)| (&key.hash, answer)).collect();
+        let mut open: Vec<(&H256, &mut Presence)> = absent.map(|(key, answer)| (&key.hash, &mut **answer)).collect();
         if open.is_empty() {
             return Ok(());
         }
@@ -75,7 +87,7 @@ impl Store {
         let hashes: Vec<&H256> = open.iter().map(|(hash, _)| *hash).collect();
         for ((_, answer), value) in open.iter_mut().zip(self.values(family, &hashes)?) {
             if let Some(value) = value {
-                ***answer = found(&value);
+                **answer = found(&value);
             }
         }
         Ok(())

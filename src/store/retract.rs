@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use primitive_types::H256;
 use rocksdb::{IteratorMode, ReadOptions, WriteBatch};
 
-use super::layout::{self, CODES, KEY_CHECKPOINT, META, NODES, STAGING, root_key};
+use super::layout::{self, CODES, KEY_CHECKPOINT, KEY_SYNCED, META, NODES, STAGING, root_key};
 use super::rocks::json;
 use super::{Checkpoint, Durability, RootRecord, RootState, Store, StoreError};
 use crate::trie::{Leaf, Nibbles, decode};
@@ -40,6 +40,8 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn retract(&self, damage: &Damage) -> Result<Retracted, StoreError> {
+        // All claims are found in the database then, and nothing is left to be deleted in staging.
+        self.settle()?;
         let mut claims = damage.levels.clone();
         while self.add_claims(damage, &mut claims)? {}
         let (nodes, codes, staging, meta) =
@@ -62,7 +64,9 @@ impl Store {
             }
         }
         if let Some(checkpoint) = self.checkpoint()?.filter(|checkpoint| retracted.roots.contains(&checkpoint.root)) {
-            batch.put_cf(meta, KEY_CHECKPOINT, json(&Checkpoint { progress: 0.0, ..checkpoint })?);
+            let checkpoint = json(&Checkpoint { progress: 0.0, ..checkpoint })?;
+            batch.put_cf(meta, KEY_CHECKPOINT, &checkpoint);
+            batch.put_cf(meta, KEY_SYNCED, checkpoint);
         }
         self.write(batch, Durability::Disk)?;
         Ok(retracted)

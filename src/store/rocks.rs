@@ -1,37 +1,34 @@
-//! The store itself: opening, reading, and the one way of writing.
+//! The store itself: opening, reading, and its records.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use primitive_types::H256;
-use rocksdb::{ColumnFamily, DB, DBPinnableSlice, IteratorMode, WriteBatch, WriteOptions};
+use rocksdb::{ColumnFamily, DB, DBPinnableSlice, IteratorMode, WriteBatch};
 
-use super::directory::{check_families, is_database, open_error};
+use super::directory::{check_families, is_damage, is_database, open_error};
 use super::filter::Filter;
-use super::guard::{Guard, disk_error};
-use super::journal::{self, Journal, Mark, Sorting};
+use super::guard::Guard;
+use super::journal::{self, Journal, Mark};
 use super::layout::{
-    self, CODES, FORMAT_VERSION, KEY_CHAIN_ID, KEY_CHECKPOINT, KEY_FORMAT, KEY_GENESIS, KEY_JOURNAL, KEY_SYNCED, META,
-    NODES, OLDEST_FORMAT, PREFIX_ROOT, STAGING, root_key,
+    self, CODES, FORMAT_VERSION, KEY_CHAIN_ID, KEY_CHECKPOINT, KEY_FORMAT, KEY_GENESIS, KEY_JOURNAL,
+    KEY_JOURNAL_SYNCED, KEY_SYNCED, META, NODES, OLDEST_FORMAT, PREFIX_ROOT, STAGING, root_key,
 };
-use super::{Checkpoint, RootRecord, RootState, RoundLimits, StoreError, options};
-use crate::trie::{Commit, EMPTY_ROOT, Kind, Level, NodeSource, StoredNode, SurelyAbsent};
-
-/// A batch is written when it has so many bytes: it is in memory twice until then.
-const BATCH_BYTES: usize = 4 << 20;
+use super::{Checkpoint, Durability, RootRecord, RootState, StoreError, StoreMemory, options};
+use crate::trie::{EMPTY_ROOT, Level, NodeSource, StoredNode, SurelyAbsent};
 
 /// A state store in one directory.
 #[derive(Debug)]
 pub struct Store {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     pub(super) db: Arc<DB>,
-    guard: Guard,
+    pub(super) guard: Guard,
     /// What was committed and is not in the database yet; only of a store that is open for writing.
     pub(super) journal: Option<Journal>,
     /// What may be in the database, if all of it came from this process.
     pub(super) filter: Option<Arc<Filter>>,
     /// Rows of staging that are not needed any more once the journal is on the disk.
-    superseded: Mutex<Vec<H256>>,
+    pub(super) superseded: Mutex<Vec<H256>>,
 }
 
 /// How a store is opened.
@@ -45,24 +42,6 @@ pub enum Access {
     Read,
 }
 
-/// Whether a commit also survives a loss of power.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// It is in the log and survives the death of the process.
-    Log,
-    /// The log is synced to the disk, with all that was committed before.
-    Disk,
-}
-
-/// What a commit says beside its data.
-#[derive(Clone, Debug, Default)]
-pub struct Marks {
-    /// Where the sync stands.
-    pub checkpoint: Option<Checkpoint>,
-    /// A root's new record; complete only with the batch that writes the root node, or later.
-    pub root: Option<RootRecord>,
-}
-
 impl Store {
     /// Opens the store in `dir` and checks its format.
     ///
@@ -70,15 +49,15 @@ impl Store {
     /// [`StoreError::Absent`], [`StoreError::NotAStore`], [`StoreError::Locked`], [`StoreError::OtherFormat`], or what
     /// the system or the database say.
     pub fn open(dir: &Path, access: Access) -> Result<Self, StoreError> {
-        Self::open_with(dir, access, RoundLimits::default())
+        Self::open_with(dir, access, StoreMemory::default())
     }
 
-    /// The same, with other limits to a round of the journal, which set the memory that it takes.
+    /// The same, with another memory than the usual.
     ///
     /// # Errors
     /// As with [`open`](Self::open).
-    pub fn open_with(dir: &Path, access: Access, limits: RoundLimits) -> Result<Self, StoreError> {
-        Self::open_families(dir, access, limits, false)
+    pub fn open_with(dir: &Path, access: Access, memory: StoreMemory) -> Result<Self, StoreError> {
+        Self::open_families(dir, access, memory, false)
     }
 
     /// Opens the store for writing, and makes the family of preimages if it has none.
@@ -86,13 +65,13 @@ impl Store {
     /// # Errors
     /// As with [`open`](Self::open).
     pub fn open_for_preimages(dir: &Path) -> Result<Self, StoreError> {
-        Self::open_families(dir, Access::Write, RoundLimits::default(), true)
+        Self::open_families(dir, Access::Write, StoreMemory::default(), true)
     }
 
     fn open_families(
         dir: &Path,
         access: Access,
-        limits: RoundLimits,
+        memory: StoreMemory,
         make_preimages: bool,
     ) -> Result<Self, StoreError> {
         let exists = is_database(dir)?;
@@ -102,37 +81,54 @@ impl Store {
             return Err(StoreError::Absent { dir: dir.into() });
         }
         let has_preimages = exists && check_families(dir, access)?;
-        let families = options::families(has_preimages || make_preimages);
-        let opened = match access {
-            Access::Read => DB::open_cf_descriptors_read_only(&options::database(), dir, families, false),
-            Access::Create | Access::Write => DB::open_cf_descriptors(&options::database(), dir, families),
+        let families = || options::families(memory.cache_bytes, has_preimages || make_preimages);
+        let open = || match access {
+            Access::Read => DB::open_cf_descriptors_read_only(&options::database(), dir, families(), false),
+            Access::Create | Access::Write => DB::open_cf_descriptors(&options::database(), dir, families()),
+        };
+        let opened = match open() {
+            Err(error) if access != Access::Read && is_damage(&error) && journal::restore::tables(dir) => open(),
+            opened => opened,
         };
         let db = Arc::new(opened.map_err(|error| open_error(dir, error))?);
         let (guard, superseded) = (Guard::default(), Mutex::default());
         let mut store = Self { dir: dir.into(), db, guard, journal: None, filter: None, superseded };
         store.check_format(access)?;
         if access != Access::Read {
-            store.journal = Some(Journal::open(dir, limits)?);
-            store.check_checkpoint()?;
+            let mark = store.number(KEY_JOURNAL, Mark::from_bytes)?.unwrap_or_default();
+            store.journal = Some(Journal::open(dir, memory.round, &mark)?);
+            store.check_checkpoint(&mark)?;
             store.filter = store.has_no_rows()?.then(|| Arc::new(Filter::new()));
         }
         Ok(store)
     }
 
-    /// After a loss of power the journal may be shorter than the newest checkpoint says. Then the one before counts.
-    fn check_checkpoint(&self) -> Result<(), StoreError> {
+    /// After a loss of power the journal may be shorter than the newest checkpoint says. Then the one of the last sync
+    /// counts; and none if even that says more than is there, which takes damage.
+    fn check_checkpoint(&self, expected: &Mark) -> Result<(), StoreError> {
         let Some(journal) = &self.journal else { return Ok(()) };
-        let expected = self.number(KEY_JOURNAL, Mark::from_bytes)?.unwrap_or_default();
-        if journal.mark() >= expected {
+        let mark = journal.mark();
+        if mark.covers(expected) {
             return Ok(());
         }
-        let (meta, mut batch) = (self.family(META)?, WriteBatch::default());
-        match self.db.get_cf(meta, KEY_SYNCED)? {
-            Some(checkpoint) => batch.put_cf(meta, KEY_CHECKPOINT, checkpoint),
-            None => batch.delete_cf(meta, KEY_CHECKPOINT),
+        let meta = self.family(META)?;
+        let synced = self.number(KEY_JOURNAL_SYNCED, Mark::from_bytes)?.unwrap_or_default();
+        let checkpoint = if mark.covers(&synced) { self.db.get_cf(meta, KEY_SYNCED)? } else { None };
+        tracing::warn!(is_known = checkpoint.is_some(), "the journal has lost its end: an earlier checkpoint counts");
+        let mut batch = WriteBatch::default();
+        for key in [KEY_CHECKPOINT, KEY_SYNCED] {
+            match &checkpoint {
+                Some(checkpoint) => batch.put_cf(meta, key, checkpoint),
+                None => batch.delete_cf(meta, key),
+            }
         }
-        batch.put_cf(meta, KEY_JOURNAL, journal.mark().bytes());
-        self.write(batch, Durability::Disk)
+        for key in [KEY_JOURNAL, KEY_JOURNAL_SYNCED] {
+            batch.put_cf(meta, key, mark.bytes());
+        }
+        self.guard.write(&self.dir, || {
+            journal.sync()?;
+            self.put(batch, Durability::Disk)
+        })
     }
 
     /// Whether there is nothing that a look-up could find.
@@ -146,6 +142,20 @@ impl Store {
             }
         }
         Ok(true)
+    }
+
+    /// The format that it has on the disk. One of format 2 that was opened for reading stays so.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn format(&self) -> Result<u32, StoreError> {
+        Ok(self.number(KEY_FORMAT, u32::from_be_bytes)?.unwrap_or(FORMAT_VERSION))
+    }
+
+    /// Who knows of hashes that are not in the store, if all that is in it came from this process.
+    #[must_use]
+    pub fn surely_absent(&self) -> Option<Arc<dyn SurelyAbsent>> {
+        self.filter.clone().map(|filter| filter as Arc<dyn SurelyAbsent>)
     }
 
     /// Pins the chain, or checks it against the one that is pinned.
@@ -192,118 +202,6 @@ impl Store {
     /// When the value cannot be read.
     pub fn chain_id(&self) -> Result<Option<u64>, StoreError> {
         self.number(KEY_CHAIN_ID, u64::from_be_bytes)
-    }
-
-    /// Writes a commit and the marks that are true with it. What is committed is in the journal; with a root that is
-    /// complete, all of it comes into the database, and the root's record after it.
-    ///
-    /// # Errors
-    /// When the disk or the database fails, the store is open for reading only, or staging lacks a node that was put
-    /// there.
-    pub fn commit(&self, commit: &Commit, marks: &Marks, durability: Durability) -> Result<(), StoreError> {
-        let journal = self.journal.as_ref().ok_or_else(|| StoreError::ReadOnly { dir: self.dir.clone() })?;
-        let moved = self.staged_elsewhere(journal, commit)?;
-        let is_last = marks.root.as_ref().is_some_and(|record| record.state == RootState::Complete);
-        let durability = if is_last { Durability::Disk } else { durability };
-        let sorting = self.guard.write(&self.dir, || {
-            journal.append(commit, &moved)?;
-            self.note(commit);
-            if is_last {
-                self.rotate(journal)?.run(journal::THREADS_AT_THE_END)?;
-            }
-            if durability == Durability::Disk {
-                journal.sync()?;
-            }
-            self.mark(journal, marks, durability)?;
-            if journal.is_full() { self.rotate(journal).map(Some) } else { Ok(None) }
-        })?;
-        match sorting {
-            Some(sorting) => self.guard.write(&self.dir, || journal.sort_meanwhile(sorting)),
-            None => Ok(()),
-        }
-    }
-
-    /// Notes what may be in the store from now on.
-    fn note(&self, commit: &Commit) {
-        let Some(filter) = &self.filter else { return };
-        commit.stage.iter().for_each(|(hash, _)| filter.insert(hash));
-        let new = commit.complete.iter().filter(|complete| complete.bytes.is_some());
-        new.for_each(|complete| filter.insert(&complete.key.hash));
-    }
-
-    /// Who knows of hashes that are not in the store, if all that is in it came from this process.
-    #[must_use]
-    pub fn surely_absent(&self) -> Option<Arc<dyn SurelyAbsent>> {
-        self.filter.clone().map(|filter| filter as Arc<dyn SurelyAbsent>)
-    }
-
-    /// The nodes that a commit completes and that are staged in the database, with their bytes.
-    fn staged_elsewhere(&self, journal: &Journal, commit: &Commit) -> Result<Vec<(H256, Level, Vec<u8>)>, StoreError> {
-        let staged = commit.complete.iter().filter(|complete| complete.staged && complete.key.kind != Kind::Code);
-        let elsewhere = staged.filter(|complete| !journal.holds_node(&complete.key.hash));
-        let mut rows: Vec<(H256, Level, bool)> =
-            elsewhere.map(|complete| (complete.key.hash, complete.level, complete.bytes.is_some())).collect();
-        rows.sort_unstable();
-        self.superseded.lock().unwrap_or_else(PoisonError::into_inner).extend(rows.iter().map(|(hash, ..)| *hash));
-        rows.retain(|(_, _, has_come)| !has_come);
-        let hashes: Vec<&H256> = rows.iter().map(|(hash, ..)| hash).collect();
-        let values = self.values(STAGING, &hashes)?;
-        let moved = rows.iter().zip(values).map(|((hash, level, _), rlp)| match rlp {
-            Some(rlp) => Ok((*hash, *level, rlp.to_vec())),
-            None => Err(StoreError::Corrupt { what: format!("staging lacks node {hash:?}") }),
-        });
-        moved.collect()
-    }
-
-    /// Writes what is true with a commit.
-    fn mark(&self, journal: &Journal, marks: &Marks, durability: Durability) -> Result<(), StoreError> {
-        let (meta, staging) = (self.family(META)?, self.family(STAGING)?);
-        let mut batch = WriteBatch::default();
-        if let Some(checkpoint) = &marks.checkpoint {
-            let checkpoint = json(checkpoint)?;
-            batch.put_cf(meta, KEY_CHECKPOINT, &checkpoint);
-            if durability == Durability::Disk {
-                batch.put_cf(meta, KEY_SYNCED, checkpoint);
-            }
-        }
-        batch.put_cf(meta, KEY_JOURNAL, journal.mark().bytes());
-        if let Some(record) = &marks.root {
-            batch.put_cf(meta, root_key(&record.root), json(record)?);
-        }
-        if durability == Durability::Disk {
-            // Not before the journal has their bytes on the disk.
-            let superseded = std::mem::take(&mut *self.superseded.lock().unwrap_or_else(PoisonError::into_inner));
-            superseded.iter().for_each(|hash| batch.delete_cf(staging, hash));
-        }
-        self.put(batch, durability)
-    }
-
-    /// Puts all that is complete into the database, where others can read it.
-    ///
-    /// # Errors
-    /// When the disk or the database fails, or the store is open for reading only.
-    pub fn settle(&self) -> Result<(), StoreError> {
-        let journal = self.journal.as_ref().ok_or_else(|| StoreError::ReadOnly { dir: self.dir.clone() })?;
-        self.guard.write(&self.dir, || self.rotate(journal)?.run(journal::THREADS_AT_THE_END))
-    }
-
-    /// Begins a new round of the journal. What is staged in those before goes to the database's staging.
-    fn rotate(&self, journal: &Journal) -> Result<Sorting, StoreError> {
-        let (meta, staging) = (self.family(META)?, self.family(STAGING)?);
-        journal.sync()?;
-        let next = journal.next()?;
-        let mut batch = WriteBatch::default();
-        journal.each_staged(|hash, rlp| {
-            batch.put_cf(staging, hash, rlp);
-            if batch.size_in_bytes() < BATCH_BYTES {
-                Ok(())
-            } else {
-                self.put(std::mem::take(&mut batch), Durability::Log)
-            }
-        })?;
-        batch.put_cf(meta, KEY_JOURNAL, next.mark().bytes());
-        self.put(batch, Durability::Log)?;
-        Ok(journal.rotate(next, &self.db))
     }
 
     /// Notes that a sync to a root begins. Roots that were begun and never completed are forgotten: what they brought
@@ -411,14 +309,18 @@ impl Store {
         Ok(roots)
     }
 
-    /// How many nodes are staged: all in the journal, as far as it is read from the disk. Counts them one by one.
+    /// How many nodes are staged. Counts them one by one, and one twice that a kill has left in the journal and in the
+    /// database. Open for reading, all in the journal count: which of them are complete, only the writer knows.
     ///
     /// # Errors
     /// When the database fails, or the journal cannot be read.
     pub fn staged_nodes(&self) -> Result<u64, StoreError> {
-        let mut count = match &self.journal {
-            Some(journal) => journal.staged_nodes(),
-            None => journal::nodes_in(&self.dir).map_err(|source| StoreError::Io { path: self.dir.clone(), source })?,
+        let mut count = if let Some(journal) = &self.journal {
+            journal.staged_nodes()
+        } else {
+            let mark = self.number(KEY_JOURNAL, Mark::from_bytes)?.unwrap_or_default();
+            let nodes = journal::nodes_in(&self.dir, &mark);
+            nodes.map_err(|source| StoreError::Io { path: journal::directory(&self.dir), source })?
         };
         for row in self.db.iterator_cf(self.family(STAGING)?, IteratorMode::Start) {
             row?;
@@ -456,30 +358,6 @@ impl Store {
         &self.dir
     }
 
-    /// Syncs the journal and the log to the disk.
-    ///
-    /// # Errors
-    /// When the disk says no.
-    pub fn sync(&self) -> Result<(), StoreError> {
-        let Some(journal) = &self.journal else { return Ok(()) };
-        let checkpoint = self.checkpoint()?;
-        let marks = Marks { checkpoint, root: None };
-        self.guard.write(&self.dir, || {
-            journal.sync()?;
-            self.mark(journal, &marks, Durability::Disk)
-        })
-    }
-
-    pub(super) fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError> {
-        self.guard.write(&self.dir, || self.put(batch, durability))
-    }
-
-    fn put(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError> {
-        let mut options = WriteOptions::default();
-        options.set_sync(durability == Durability::Disk);
-        self.db.write_opt(batch, &options).map_err(|error| disk_error(&self.dir, error))
-    }
-
     pub(super) fn values(
         &self,
         family: &str,
@@ -512,7 +390,7 @@ impl Store {
                 tracing::debug!(older, "a store of an older format");
                 return Ok(());
             }
-            Some(OLDEST_FORMAT..FORMAT_VERSION) => return self.put_format(),
+            Some(OLDEST_FORMAT..FORMAT_VERSION) => return self.upgrade(),
             Some(other) => format!("format {other}"),
             None if access == Access::Read => return Err(StoreError::Absent { dir: self.dir.clone() }),
             None => {
@@ -521,6 +399,16 @@ impl Store {
             }
         };
         Err(StoreError::OtherFormat { dir: self.dir.clone(), found })
+    }
+
+    /// A store of format 2 has all that its checkpoint counts in the database.
+    fn upgrade(&self) -> Result<(), StoreError> {
+        let (meta, mut batch) = (self.family(META)?, WriteBatch::default());
+        if let Some(checkpoint) = self.db.get_cf(meta, KEY_CHECKPOINT)? {
+            batch.put_cf(meta, KEY_SYNCED, checkpoint);
+        }
+        batch.put_cf(meta, KEY_FORMAT, FORMAT_VERSION.to_be_bytes());
+        self.write(batch, Durability::Disk)
     }
 
     fn put_format(&self) -> Result<(), StoreError> {
@@ -548,6 +436,10 @@ impl NodeSource for Store {
 
     fn code(&self, hash: &H256) -> Result<Option<Vec<u8>>, StoreError> {
         Self::code(self, hash)
+    }
+
+    fn scan(&self, first: u8, take: &mut dyn FnMut(H256, Level, &[u8])) -> Result<bool, StoreError> {
+        self.scan_nodes(first, take).map(|()| true)
     }
 }
 

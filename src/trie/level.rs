@@ -19,6 +19,8 @@ impl Level {
     pub const COUNT: usize = Self::CODE.0 as usize + 1;
     /// That of the state's root.
     pub const ROOT: Self = Self(0);
+    /// That of a storage trie's root.
+    pub const STORAGE_ROOT: Self = Self(TRIE_LEVELS);
     /// That of all codes.
     pub const CODE: Self = Self(2 * TRIE_LEVELS);
 

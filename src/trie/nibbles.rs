@@ -31,6 +31,12 @@ impl Nibbles {
         Self { packed: key.0, len: 64 }
     }
 
+    /// So many zeros; `None` past 64.
+    #[must_use]
+    pub(crate) fn zeros(count: usize) -> Option<Self> {
+        (count <= Self::MAX_LEN).then(|| Self::from_bits(U256::zero(), count))
+    }
+
     /// The path with one byte of `nibbles` a nibble; `None` past 64, or when a byte is over 15.
     #[must_use]
     pub fn from_slice(nibbles: &[u8]) -> Option<Self> {

@@ -84,6 +84,16 @@ pub enum Leaf {
     },
 }
 
+impl Leaf {
+    /// The key it is under.
+    #[must_use]
+    pub fn key(&self) -> H256 {
+        match self {
+            Self::Account { key, .. } | Self::Slot { key, .. } => *key,
+        }
+    }
+}
+
 /// Decodes the node `rlp`, found at `path` in a trie of the given kind, and the inline nodes
 /// inside it. `after_extension` says that an extension leads to it ([`Child::after_extension`]).
 ///

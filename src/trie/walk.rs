@@ -26,6 +26,15 @@ pub trait NodeSource {
     /// # Errors
     /// When the source cannot tell.
     fn code(&self, hash: &H256) -> Result<Option<Vec<u8>>, Self::Error>;
+
+    /// Hands out the hash, the level and the bytes of every node whose hash begins with this byte, in the order of the
+    /// hashes. False where it cannot: a source that is asked for one node after the other does not need to.
+    ///
+    /// # Errors
+    /// When the source cannot read; some may have been handed out by then.
+    fn scan(&self, _first: u8, _take: &mut dyn FnMut(H256, Level, &[u8])) -> Result<bool, Self::Error> {
+        Ok(false)
+    }
 }
 
 /// What a source has under a node's name.

@@ -27,13 +27,13 @@ use statesync::trie::{
 const ACCOUNTS: u32 = 30_000;
 
 /// Nodes that are measured with: few enough to stay in the processor's caches, as what has just been received does.
-const NODES: usize = 20_000;
+const NODES: usize = 4_000;
 
 /// Nodes in a reply.
 const BATCH: usize = 1_000;
 
 /// Rounds over all nodes; the median counts.
-const ROUNDS: usize = 31;
+const ROUNDS: usize = 101;
 
 /// A node, and what it is asked by.
 struct Node {

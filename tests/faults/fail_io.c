@@ -5,7 +5,10 @@
  *   write    write, pwrite, writev: half of the bytes are written before it fails, as on a disk that fills up
  *   sync     fsync, fdatasync
  *   rename   rename
- *   create   open with O_CREAT
+ *   create   open with O_CREAT, mkdir below the directory
+ *   remove   unlink
+ *   link     link
+ *   cut      ftruncate
  *
  *   FAIL_IO_DIR      the directory
  *   FAIL_IO_OP       which kind fails
@@ -34,8 +37,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum kind { WRITE, SYNC, RENAME, CREATE, KINDS };
-static const char *const names[KINDS] = {"write", "sync", "rename", "create"};
+enum kind { WRITE, SYNC, RENAME, CREATE, REMOVE, LINK, CUT, KINDS };
+static const char *const names[KINDS] = {"write", "sync", "rename", "create", "remove", "link", "cut"};
 
 static const char *dir;
 static size_t dir_length;
@@ -215,6 +218,51 @@ int open64(const char *path, int flags, ...) {
   int result = opened(real, path, flags, more);
   va_end(more);
   return result;
+}
+
+int mkdir(const char *path, mode_t mode) {
+  REAL(int, "mkdir", const char *, mode_t);
+  if (is_inside(path) && path[dir_length] == '/' && is_hit(CREATE, path)) {
+    errno = error;
+    return -1;
+  }
+  return real(path, mode);
+}
+
+int unlink(const char *path) {
+  REAL(int, "unlink", const char *);
+  if (is_inside(path) && is_hit(REMOVE, path)) {
+    errno = error;
+    return -1;
+  }
+  int result = real(path);
+  if (result == 0 && is_inside(path)) note("", REMOVE, NULL, path);
+  return result;
+}
+
+int link(const char *from, const char *to) {
+  REAL(int, "link", const char *, const char *);
+  if (is_inside(to) && is_hit(LINK, to)) {
+    errno = error;
+    return -1;
+  }
+  int result = real(from, to);
+  if (result == 0 && is_inside(to)) note("", LINK, NULL, to);
+  return result;
+}
+
+int ftruncate(int file, off_t size) {
+  REAL(int, "ftruncate", int, off_t);
+  char path[PATH_MAX];
+  if (name_of(file, path) && is_hit(CUT, path)) {
+    errno = error;
+    return -1;
+  }
+  return real(file, size);
+}
+
+int ftruncate64(int file, off64_t size) {
+  return ftruncate(file, (off_t)size);
 }
 
 /* Ahead by 40 days, behind by 40, and so on. */

@@ -111,7 +111,7 @@ fn sync_verify_repair_and_status_print_exactly_the_contracts_fields() {
     let root = json!({ "root": world.root(), "block_number": null, "state": "complete", "accounts": accounts,
         "slots": slots, "codes": codes, "nodes": nodes, "addresses_known": 0.0 });
     assert_eq!(status["roots"], json!([root]));
-    assert_eq!((&status["format_version"], &status["chain_id"]), (&json!(2), &json!(1)));
+    assert_eq!((&status["format_version"], &status["chain_id"]), (&json!(3), &json!(1)));
     assert_eq!((&status["progress"], &status["staged_nodes"]), (&json!(1.0), &json!(0)));
     assert!(status["disk_bytes"].as_u64() > Some(0));
 }

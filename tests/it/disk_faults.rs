@@ -9,19 +9,19 @@ use rustix::process::Signal;
 use statesync::genesis::StateSummary;
 use statesync::serve::MemoryState;
 use statesync::store::{Access, Durability, Marks, RootRecord, Store, StoreError};
-use statesync::trie::{Commit, Complete, Key, Kind, Level};
+use statesync::trie::{Commit, Complete, Key, Kind, Level, keccak256};
 use tempfile::TempDir;
 
 use crate::support::{
-    CODES, DiskFailure, DiskFault, FailIo, MEDIUM, NODES, Output, Peer, References, SMALL, Seed, Shape, Traced,
-    Watched, copy, end_by, in_memory, items, open, options, rows, spawn, state, statesync, statesync_in, sync,
+    CODES, Content, DiskFailure, DiskFault, FailIo, MEDIUM, NODES, Output, Peer, References, SMALL, Seed, Shape,
+    Traced, Watched, copy, end_by, in_memory, items, open, options, rows, spawn, state, statesync, statesync_in, sync,
     verified,
 };
 
 /// What a sync does with files: far more than it does of each kind.
 const OPERATIONS_MAX: u64 = 200;
 
-const OPERATIONS: [&str; 4] = ["write", "sync", "rename", "create"];
+const OPERATIONS: [&str; 7] = ["write", "sync", "rename", "create", "remove", "link", "cut"];
 
 /// A state, a peer that has it, and what has to be true of a store of it.
 struct Scene {
@@ -57,7 +57,7 @@ impl Scene {
 
     /// Lets a sync run into each failure there is. `begin` makes the directory.
     fn fail_everywhere(&self, library: &FailIo, begin: impl Fn(&Path)) {
-        let (mut runs, mut failed) = (0, 0);
+        let (mut runs, mut failed, mut hit) = (0, 0, Vec::new());
         for op in OPERATIONS {
             for at in 1..OPERATIONS_MAX {
                 // Every failure comes for the first time at each operation; whether it stays varies.
@@ -72,13 +72,23 @@ impl Scene {
                     break;
                 }
                 runs += 1;
+                hit.extend(
+                    output.stderr.lines().find(|line| line.contains("fail_io")).map(|line| (op, line.to_owned())),
+                );
                 failed += u64::from(output.code == Some(1));
                 assert_ends_well(&output, &dir, fault);
                 self.assert_whole(&dir, fault);
             }
         }
         eprintln!("{runs} failures of the disk, {failed} of which ended the sync");
-        assert!(runs >= 30 && failed >= 10, "{runs} {failed}");
+        assert!(runs >= 100 && failed >= 80, "{runs} {failed}");
+        let was_hit = |op, dir: &str, ending: &str| {
+            let is_it = |line: &str| line.contains(dir) && line.contains(&format!("{ending}\""));
+            assert!(hit.iter().any(|(of, line)| *of == op && is_it(line)), "no {op} of {dir}*{ending}");
+        };
+        ["write", "sync", "create", "remove"].iter().for_each(|op| was_hit(*op, "/journal/", ".log"));
+        ["write", "sync", "create"].iter().for_each(|op| was_hit(*op, "/journal/", ".sst"));
+        was_hit("link", "/store/", ".sst");
     }
 
     fn run(&self, library: &FailIo, dir: &Path, fault: DiskFault) -> Output {
@@ -208,9 +218,10 @@ fn a_store_whose_disk_failed_once_takes_nothing_more_until_it_is_opened_again() 
 }
 
 fn one_code(byte: u8) -> Commit {
-    let key = Key { kind: Kind::Code, hash: H256::repeat_byte(byte) };
+    let bytes = vec![byte; 3];
+    let key = Key { kind: Kind::Code, hash: keccak256(&bytes) };
     Commit {
-        complete: vec![Complete { key, level: Level::CODE, bytes: Some(vec![byte; 3]), staged: false }],
+        complete: vec![Complete { key, level: Level::CODE, bytes: Some(bytes), staged: false }],
         ..Commit::default()
     }
 }
@@ -234,14 +245,18 @@ fn commit_until_it_fails(dir: &Path) {
     store.begin_root(&RootRecord::syncing(H256::zero(), None)).unwrap_err();
 }
 
+fn is_table(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "sst")
+}
+
 #[test]
 fn a_second_signal_ends_a_sync_whose_disk_hangs_and_what_was_committed_is_kept() {
     let Some(library) = FailIo::build() else { return };
     let scene = Scene::new(&Seed::or(35), MEDIUM);
     let dir = TempDir::new().unwrap();
     scene.half_synced(dir.path());
-    let before = rows(dir.path(), NODES);
-    // How many syncs there are until a resume is under way: all but the last are of opening.
+    let before = Content::read(dir.path());
+    // How many syncs there are until what is complete becomes a table.
     let traces = TempDir::new().unwrap();
     let trial = traces.path().join("store");
     copy(dir.path(), &trial);
@@ -250,9 +265,10 @@ fn a_second_signal_ends_a_sync_whose_disk_hangs_and_what_was_committed_is_kept()
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     statesync_in(&library.trace(&trial, &trace).pairs(), &arguments).exits(0);
     let trace = Traced::read(&trace);
-    let syncs: Vec<&Traced> = trace.iter().filter(|line| line.op == "sync").collect();
-    // The last but two: the commit that completes the root; then staging is cleared and the log synced.
-    let at = syncs.len() as u64 - 2;
+    let mut syncs = trace.iter().filter(|line| line.op == "sync");
+    let at = 1 + syncs
+        .position(|line| line.path.parent().unwrap().ends_with("journal") && is_table(&line.path))
+        .unwrap() as u64;
 
     let arguments = scene.arguments(dir.path());
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -264,8 +280,7 @@ fn a_second_signal_ends_a_sync_whose_disk_hangs_and_what_was_committed_is_kept()
     run.signal(Signal::TERM);
     let output = run.end().exits(143);
     assert!(!output.stderr.contains("error: "), "{}", output.stderr);
-    let after = rows(dir.path(), NODES);
-    assert!(before.keys().all(|hash| after.contains_key(hash)));
+    assert!(before.hashes().is_subset(&Content::read(dir.path()).hashes()));
     scene.assert_whole(dir.path(), fault);
     statesync(["verify", "--datadir", dir.path().to_str().unwrap()]).exits(0);
 }

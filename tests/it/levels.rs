@@ -11,8 +11,8 @@ use statesync::trie::{Account, EMPTY_CODE_HASH, Event, Level, Nibbles, Place, Wa
 use tempfile::TempDir;
 
 use crate::support::{
-    CODES, InMemory, NODES, Peer, SMALL, STAGING, Seed, in_memory, open, options, raw_rows, state, statesync, sync,
-    verified,
+    CODES, InMemory, NODES, Peer, SMALL, STAGING, Seed, in_memory, open, options, raw_rows, rows, state, statesync,
+    sync, verified,
 };
 
 /// A store that holds a state, a peer that serves it and one node more, and the state's nodes by their places.
@@ -52,7 +52,8 @@ impl World {
     }
 
     fn families(&self) -> [HashMap<H256, Vec<u8>>; 3] {
-        [NODES, CODES, STAGING].map(|family| raw_rows(self.dir.path(), family))
+        let dir = self.dir.path();
+        [raw_rows(dir, NODES), rows(dir, CODES), rows(dir, STAGING)]
     }
 
     /// A sync to this root node ends as that to a malformed state, names the place, and stores nothing; unless the root

@@ -1,18 +1,20 @@
-//! A write log that ends anywhere: what is left of it is whole commits.
+//! A write log that ends anywhere, and a journal that does: what is left of the one is whole commits, of the other rows.
 
-use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use primitive_types::H256;
-use rocksdb::{DB, IteratorMode, Options};
 use rustix::process::Signal;
+use statesync::genesis::StateSummary;
+use statesync::serve::MemoryState;
+use statesync::store::Store;
 use tempfile::TempDir;
 
 use crate::support::{
-    CODES, NODES, Peer, References, STAGING, Seed, Shape, copy, end_by, in_memory, items, open, options, spawn, state,
-    sync, verified,
+    Content, Peer, References, Rng, Seed, Shape, copy, end_by, in_memory, items, journal_files, open, options, records,
+    spawn, state, sync, verified,
 };
 
 /// Some two thousand nodes: each opening of the store reads the log.
@@ -33,30 +35,6 @@ const RESUMES: usize = 16;
 /// The log's format: blocks of this size, and a header of each record: checksum, length, kind.
 const BLOCK_BYTES: u64 = 32 << 10;
 const HEADER_BYTES: u64 = 7;
-
-/// What is stored.
-struct Stored {
-    nodes: HashSet<H256>,
-    codes: HashSet<H256>,
-    staged: u64,
-}
-
-impl Stored {
-    /// Reads it without changing anything in the directory.
-    fn read(dir: &Path) -> Self {
-        let families = [NODES, CODES, STAGING, "meta"];
-        let db = DB::open_cf_for_read_only(&Options::default(), dir, families, false).unwrap();
-        let keys = |family| {
-            let rows = db.iterator_cf(db.cf_handle(family).unwrap(), IteratorMode::Start);
-            rows.map(|row| H256::from_slice(&row.unwrap().0)).collect::<HashSet<_>>()
-        };
-        Self { nodes: keys(NODES), codes: keys(CODES), staged: keys(STAGING).len() as u64 }
-    }
-
-    fn rows(&self) -> u64 {
-        (self.nodes.len() + self.codes.len()) as u64 + self.staged
-    }
-}
 
 /// The write log that was written last.
 fn log(dir: &Path) -> PathBuf {
@@ -93,6 +71,21 @@ fn killed(peer: &Peer, root: H256, items: u64, dir: &Path) {
     end_by(Signal::KILL, child);
 }
 
+/// What the store counts is what it holds, or less; and a sync fetches the rest and no more.
+fn assert_resumes(memory: &Arc<MemoryState>, summary: &StateSummary, dir: &Path, held: u64) {
+    let peer = Peer::honest(memory);
+    let store = open(dir);
+    assert!(counted(&store) <= held, "{} are counted, {held} are there", counted(&store));
+    assert!(sync(&store, &[peer.url()], options(summary.root)).is_complete(), "{held} were held");
+    assert_eq!(verified(&store, summary.root).nodes, summary.nodes);
+    assert_eq!(peer.served(), items(memory) - held, "something was fetched again");
+}
+
+fn counted(store: &Store) -> u64 {
+    let counts = store.checkpoint().unwrap().map(|checkpoint| checkpoint.counts).unwrap_or_default();
+    counts.nodes + counts.codes
+}
+
 #[test]
 fn wherever_the_write_log_ends_the_store_is_whole_and_resumes() {
     let seed = Seed::or(41);
@@ -102,7 +95,6 @@ fn wherever_the_write_log_ends_the_store_is_whole_and_resumes() {
     let peer = Peer::honest(&memory);
     let dir = TempDir::new().unwrap();
     killed(&peer, summary.root, items(&memory), dir.path());
-    peer.allow(u64::MAX);
 
     let whole = log(dir.path());
     let size = whole.metadata().unwrap().len();
@@ -126,24 +118,107 @@ fn wherever_the_write_log_ends_the_store_is_whole_and_resumes() {
         if number % 3 == 0 {
             file.set_len(size).unwrap();
         }
-        let stored = Stored::read(work.path());
-        references.assert_complete(&stored.nodes, &stored.codes);
-        assert!(stored.rows() <= rows, "a shorter log has more rows");
-        let changed = stored.rows() < rows;
+        let content = Content::read(work.path());
+        references.assert_complete(&content);
+        assert!(content.rows() <= rows, "a shorter log has more rows");
+        let changed = content.rows() < rows;
         levels += u64::from(changed);
-        rows = stored.rows();
+        rows = content.rows();
         if changed || number % (cuts.len() / RESUMES) == 0 {
             resumed += 1;
             let copied = TempDir::new().unwrap();
             copy(work.path(), copied.path());
-            let store = open(copied.path());
-            assert!(sync(&store, &[peer.url()], options(summary.root)).is_complete(), "cut at {cut}");
-            assert_eq!(verified(&store, summary.root).nodes, summary.nodes);
+            assert_resumes(&memory, &summary, copied.path(), rows);
         }
     }
     eprintln!("{size} bytes of log, {} cuts, {levels} different contents, {resumed} resumes", cuts.len());
     assert!(levels >= 3, "only {levels} different contents");
     assert_eq!(rows, 0, "an empty log has rows");
+}
+
+/// What the store holds when of one file of its journal only the first bytes are left.
+fn without(whole: &Content, file: &[u8], left: usize) -> Content {
+    let mut content = whole.clone();
+    for (at, record) in records(file) {
+        if left < at + record.len() {
+            let rows = if record.is_code { &mut content.codes } else { &mut content.staged };
+            rows.remove(&record.hash).unwrap();
+        }
+    }
+    content
+}
+
+/// The store after another run has opened it.
+fn opened(dir: &Path) -> Content {
+    drop(open(dir));
+    Content::read(dir)
+}
+
+#[test]
+fn wherever_a_file_of_the_journal_ends_what_is_before_that_is_kept() {
+    let seed = Seed::or(43);
+    let mut rng = seed.rng();
+    let (memory, [summary]) = in_memory([&state(seed.0, SHAPE)]);
+    let peer = Peer::honest(&memory);
+    let dir = TempDir::new().unwrap();
+    killed(&peer, summary.root, items(&memory), dir.path());
+    let whole = Content::read(dir.path());
+    let files = journal_files(dir.path());
+    assert_eq!(files.len(), 16);
+    let mut resumed = 0;
+    for (_, part, path) in &files {
+        let file = std::fs::read(path).unwrap();
+        let boundaries: Vec<usize> = records(&file).iter().map(|(at, _)| *at).collect();
+        let some = |rng: &mut Rng| boundaries[usize::try_from(rng.below(boundaries.len() as u64)).unwrap()];
+        let (header, inside) = (some(&mut rng) + 1 + *part, some(&mut rng) + 50);
+        let cuts = [0, 1, some(&mut rng), some(&mut rng), header, inside, file.len() - 1, file.len()];
+        for (number, cut) in cuts.into_iter().enumerate() {
+            let copied = TempDir::new().unwrap();
+            copy(dir.path(), copied.path());
+            let torn = OpenOptions::new().write(true).open(copied.path().join(path.strip_prefix(dir.path()).unwrap()));
+            let torn = torn.unwrap();
+            torn.set_len(cut as u64).unwrap();
+            // What the disk had put aside for the file may be there, as zeros.
+            if number % 2 == 0 {
+                torn.set_len(file.len() as u64).unwrap();
+            }
+            // They may be what was there.
+            let is = std::fs::read(copied.path().join(path.strip_prefix(dir.path()).unwrap())).unwrap();
+            let expected = without(&whole, &file, is.iter().zip(&file).take_while(|(is, was)| is == was).count());
+            assert!(opened(copied.path()) == expected, "file {part} cut at {cut}");
+            if number == *part % 8 {
+                resumed += 1;
+                assert_resumes(&memory, &summary, copied.path(), expected.rows());
+            }
+        }
+    }
+    eprintln!("{} rows, {resumed} resumes", whole.rows());
+}
+
+#[test]
+fn a_file_of_the_journal_with_a_wrong_byte_is_kept_up_to_the_record_with_it() {
+    let seed = Seed::or(44);
+    let mut rng = seed.rng();
+    let (memory, [summary]) = in_memory([&state(seed.0, SHAPE)]);
+    let peer = Peer::honest(&memory);
+    let dir = TempDir::new().unwrap();
+    killed(&peer, summary.root, items(&memory), dir.path());
+    let whole = Content::read(dir.path());
+    for (_, part, path) in journal_files(dir.path()) {
+        let file = std::fs::read(&path).unwrap();
+        let at = usize::try_from(rng.below(file.len() as u64)).unwrap();
+        let of = records(&file).into_iter().rev().find(|(begin, _)| *begin <= at).unwrap().0;
+        // The byte for the level says nothing.
+        let left = if at == of + 37 { file.len() } else { of };
+        let copied = TempDir::new().unwrap();
+        copy(dir.path(), copied.path());
+        let mut flipped = file.clone();
+        flipped[at] ^= 0x40;
+        std::fs::write(copied.path().join(path.strip_prefix(dir.path()).unwrap()), &flipped).unwrap();
+        let expected = without(&whole, &file, left);
+        assert!(opened(copied.path()) == expected, "file {part} is wrong at {at}");
+        assert_resumes(&memory, &summary, copied.path(), expected.rows());
+    }
 }
 
 #[test]
@@ -163,8 +238,7 @@ fn a_log_with_a_wrong_byte_is_whole_up_to_it() {
         let mut byte = [0];
         file.read_exact_at(&mut byte, at).unwrap();
         file.write_all_at(&[byte[0] ^ 0x40], at).unwrap();
-        let stored = Stored::read(dir.path());
-        references.assert_complete(&stored.nodes, &stored.codes);
+        references.assert_complete(&Content::read(dir.path()));
         file.write_all_at(&byte, at).unwrap();
     }
 }

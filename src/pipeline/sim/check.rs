@@ -42,6 +42,10 @@ pub(super) fn everything(world: &World, store: &SimStore) -> Result<(), Violatio
             return Err(format!("staging row {hash:?} is wrong or complete"));
         }
     }
+    let counts = store.now.checkpoint.as_ref().map(|checkpoint| checkpoint.counts).unwrap_or_default();
+    if counts.nodes + counts.codes > store.now.rows() {
+        return Err(format!("{counts:?} are counted, {} rows are there", store.now.rows()));
+    }
     for record in store.now.roots.values().filter(|record| record.state == RootState::Complete) {
         state(world, store, record.root)?;
     }

@@ -5,6 +5,7 @@ mod http;
 mod limits;
 mod methods;
 mod server;
+mod state;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

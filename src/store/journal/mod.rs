@@ -6,18 +6,25 @@
 //!
 //! The files are the durable staging as well. What is known beside the bytes, which of the nodes are complete, is in
 //! memory: after a kill all nodes in the journal are staged, as is everything that has come and has something below it.
+//!
+//! What was committed is what the [`Mark`] in the database says. Bytes after it are of a commit that was cut short.
 
+mod mark;
 mod record;
+pub(super) mod restore;
 mod round;
 mod seal;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use primitive_types::H256;
 use rocksdb::DB;
 
+pub(super) use self::mark::Mark;
 use self::record::Record;
 use self::round::{Addition, PARTS, Round, part_of};
 use super::guard::{disk_error, io_error};
@@ -33,10 +40,21 @@ pub struct RoundLimits {
     pub bytes: u64,
 }
 
-impl Default for RoundLimits {
-    /// With these rows the sixteen tables in memory are just not full at their size of 2^16 places each.
-    fn default() -> Self {
-        Self { rows: 850_000, bytes: 384 << 20 }
+/// Memory of a row's place in a table: hash, place, and the table's own byte.
+const ROW_BYTES: usize = 49;
+
+/// Bytes of files for each row, at most: twice what nodes and their codes have on average.
+const FILE_BYTES_A_ROW: u64 = 480;
+
+impl RoundLimits {
+    /// Limits that keep the tables of two rounds within so many bytes.
+    ///
+    /// A table's size is a power of two, and it doubles when it is seven eighths full. So a round ends before that, with
+    /// room for the sixteen tables of a round not being equally full.
+    pub(crate) fn within(bytes: usize) -> Self {
+        let places = (bytes / (2 * ROW_BYTES)).max(PARTS);
+        let rows = (1 << places.ilog2()) / 16 * 13;
+        Self { rows, bytes: rows as u64 * FILE_BYTES_A_ROW }
     }
 }
 
@@ -52,11 +70,16 @@ pub(super) const THREADS_AT_THE_END: usize = 2;
 /// The journal of a store that is open for writing.
 #[derive(Debug)]
 pub(super) struct Journal {
+    /// The store's directory, which is what messages name.
+    store: PathBuf,
+    /// That of the files.
     dir: PathBuf,
     limits: RoundLimits,
     rounds: Arc<RwLock<Rounds>>,
     /// For the one who appends.
     additions: Mutex<Vec<Addition>>,
+    /// How often rows have been taken away where they were, being elsewhere already.
+    moves: Arc<AtomicU64>,
     /// The thread that sorts a full round.
     sorter: Mutex<Option<JoinHandle<Result<(), StoreError>>>>,
 }
@@ -69,40 +92,23 @@ struct Rounds {
     sealing: Vec<Arc<Round>>,
 }
 
-/// How far the journal was when a checkpoint was written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Mark {
-    /// The round that is appended to.
-    pub(super) round: u64,
-    /// Bytes in its files.
-    pub(super) bytes: u64,
-}
-
-impl Mark {
-    /// As it is stored: both numbers, big-endian.
-    pub(super) fn bytes(self) -> [u8; 16] {
-        (u128::from(self.round) << 64 | u128::from(self.bytes)).to_be_bytes()
-    }
-
-    /// From what is stored.
-    #[expect(clippy::cast_possible_truncation, reason = "two numbers in one")]
-    pub(super) fn from_bytes(bytes: [u8; 16]) -> Self {
-        let both = u128::from_be_bytes(bytes);
-        Self { round: (both >> 64) as u64, bytes: both as u64 }
-    }
-}
-
 impl Journal {
-    /// Opens the journal of the store in `dir`: every row that an earlier run has left is staged, or a complete code.
-    pub(super) fn open(dir: &Path, limits: RoundLimits) -> Result<Self, StoreError> {
-        let dir = dir.join(DIRECTORY);
-        let rounds = Self::load(&dir).map_err(|error| io_error(&dir, error))?;
+    /// Opens the journal of the store in `store`: every row that an earlier run has committed is staged, or a complete
+    /// code.
+    pub(super) fn open(store: &Path, limits: RoundLimits, mark: &Mark) -> Result<Self, StoreError> {
+        let dir = directory(store);
+        let rounds = Self::load(store, &dir, mark).map_err(|error| io_error(store, error))?;
         let additions = Mutex::new((0..PARTS).map(|_| Addition::default()).collect());
-        Ok(Self { dir, limits, rounds: Arc::new(RwLock::new(rounds)), additions, sorter: Mutex::default() })
+        let rounds = Arc::new(RwLock::new(rounds));
+        let (moves, sorter) = (Arc::default(), Mutex::default());
+        Ok(Self { store: store.into(), dir, limits, rounds, additions, moves, sorter })
     }
 
-    fn load(dir: &Path) -> std::io::Result<Rounds> {
-        std::fs::create_dir_all(dir)?;
+    fn load(store: &Path, dir: &Path, mark: &Mark) -> std::io::Result<Rounds> {
+        if !dir.exists() {
+            std::fs::create_dir_all(dir)?;
+            File::open(store)?.sync_all()?;
+        }
         for entry in std::fs::read_dir(dir)? {
             let path = entry?.path();
             // A table that was not finished, or not handed over.
@@ -110,10 +116,17 @@ impl Journal {
                 std::fs::remove_file(path)?;
             }
         }
-        let numbers = Round::list(dir)?;
-        let mut live = numbers.iter().map(|number| Round::open(dir, *number)).collect::<std::io::Result<Vec<_>>>()?;
-        if live.is_empty() {
-            live.push(Round::create(dir, 1)?);
+        let mut live = Vec::new();
+        for number in Round::list(dir)? {
+            if number > mark.round {
+                Round::delete(dir, number)?;
+            } else {
+                live.push(Round::open(dir, number, mark)?);
+            }
+        }
+        let current = mark.round.max(1);
+        if live.last().is_none_or(|round| round.number < current) {
+            live.push(Round::create(dir, current)?);
         }
         Ok(Rounds { live, sealing: Vec::new() })
     }
@@ -121,7 +134,24 @@ impl Journal {
     /// How far it is.
     pub(super) fn mark(&self) -> Mark {
         let rounds = self.rounds.read().unwrap_or_else(PoisonError::into_inner);
-        rounds.live.last().map_or_else(Mark::default, |round| Mark { round: round.number, bytes: round.bytes() })
+        rounds.live.last().map_or_else(Mark::default, Round::mark)
+    }
+
+    /// Whether there is nothing in it that the database does not have.
+    pub(super) fn is_empty(&self) -> bool {
+        let rounds = self.rounds.read().unwrap_or_else(PoisonError::into_inner);
+        rounds.sealing.is_empty() && rounds.live.iter().all(|round| round.rows() == 0)
+    }
+
+    /// A number that another one follows when rows were taken away where they were. Who has looked for a row in one place
+    /// after the other, and found it nowhere, has to look again then.
+    pub(super) fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Acquire)
+    }
+
+    /// Rows are about to be taken away.
+    pub(super) fn moved(&self) {
+        self.moves.fetch_add(1, Ordering::Release);
     }
 
     /// Whether the round that is appended to has all it is to have. Others, which a kill has left, do not count: what is
@@ -137,7 +167,7 @@ impl Journal {
     pub(super) fn append(&self, commit: &Commit, moved: &[(H256, Level, Vec<u8>)]) -> Result<(), StoreError> {
         let mut additions = lock(&self.additions);
         let written = self.write(&mut additions, commit, moved);
-        written.map_err(|error| io_error(&self.dir, error))?;
+        written.map_err(|error| io_error(&self.store, error))?;
         let mut rounds = self.rounds.write().unwrap_or_else(PoisonError::into_inner);
         let Some(round) = rounds.live.last_mut() else { return Ok(()) };
         for (part, addition) in round.parts.iter_mut().zip(additions.iter_mut()) {
@@ -178,10 +208,11 @@ impl Journal {
         round.parts.iter().zip(additions.iter()).try_for_each(|(part, addition)| part.write(addition))
     }
 
-    /// Whether a node's row is in a round that is not being sorted.
-    pub(super) fn holds_node(&self, hash: &H256) -> bool {
+    /// Whether a node's row is in a round that is not being sorted; and if so, whether in one that an earlier run has
+    /// left.
+    pub(super) fn holds_node(&self, hash: &H256) -> Option<bool> {
         let rounds = self.rounds.read().unwrap_or_else(PoisonError::into_inner);
-        rounds.live.iter().any(|round| round.node(hash).is_some())
+        rounds.live.iter().rev().find(|round| round.node(hash).is_some()).map(|round| round.is_left)
     }
 
     /// What is known of the rows of nodes and codes that are complete.
@@ -198,11 +229,11 @@ impl Journal {
         }
     }
 
-    /// The bytes of a staged node.
+    /// The bytes of a staged node. It may have become complete since that was asked for.
     pub(super) fn staged(&self, hash: &H256) -> Result<Option<Vec<u8>>, StoreError> {
         let rounds = self.rounds.read().unwrap_or_else(PoisonError::into_inner);
-        let row = rounds.live.iter().rev().find_map(|round| round.node(hash));
-        row.map(|(part, place)| part.read(place)).transpose().map_err(|error| io_error(&self.dir, error))
+        let row = rounds.all().find_map(|round| round.node(hash));
+        row.map(|(part, place)| part.read(place)).transpose().map_err(|error| io_error(&self.store, error))
     }
 
     /// The level and the bytes of a complete node.
@@ -213,20 +244,14 @@ impl Journal {
             Some((part, place, place.level?))
         });
         let row = row.map(|(part, place, level)| part.read(place).map(|bytes| (level, bytes)));
-        row.transpose().map_err(|error| io_error(&self.dir, error))
+        row.transpose().map_err(|error| io_error(&self.store, error))
     }
 
     /// The bytes of a code.
     pub(super) fn code(&self, hash: &H256) -> Result<Option<Vec<u8>>, StoreError> {
         let rounds = self.rounds.read().unwrap_or_else(PoisonError::into_inner);
         let row = rounds.all().find_map(|round| round.code(hash)).map(|(part, place)| part.read(place));
-        row.transpose().map_err(|error| io_error(&self.dir, error))
-    }
-
-    /// Whether it holds nothing.
-    pub(super) fn is_empty(&self) -> bool {
-        let rounds = self.rounds.read().unwrap_or_else(PoisonError::into_inner);
-        rounds.live.iter().all(|round| round.rows() == 0)
+        row.transpose().map_err(|error| io_error(&self.store, error))
     }
 
     /// How many nodes are staged here.
@@ -235,14 +260,17 @@ impl Journal {
         rounds.live.iter().map(|round| round.staged().count() as u64).sum()
     }
 
-    /// Calls `take` for each staged node.
+    /// Calls `take` for each staged node, with whether an earlier run has left it.
     pub(super) fn each_staged(
         &self,
-        mut take: impl FnMut(&H256, &[u8]) -> Result<(), StoreError>,
+        mut take: impl FnMut(&H256, &[u8], bool) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let rounds = self.rounds.read().unwrap_or_else(PoisonError::into_inner);
-        for (part, hash, place) in rounds.live.iter().flat_map(Round::staged) {
-            take(hash, &part.read(place).map_err(|error| io_error(&self.dir, error))?)?;
+        for round in &rounds.live {
+            for (part, hash, place) in round.staged() {
+                let rlp = part.read(place).map_err(|error| io_error(&self.store, error))?;
+                take(hash, &rlp, round.is_left)?;
+            }
         }
         Ok(())
     }
@@ -250,7 +278,7 @@ impl Journal {
     /// The files of the next round, once the rounds before the present one are sorted.
     pub(super) fn next(&self) -> Result<Next, StoreError> {
         self.wait()?;
-        Round::create(&self.dir, self.mark().round + 1).map(Next).map_err(|error| io_error(&self.dir, error))
+        Round::create(&self.dir, self.mark().round + 1).map(Next).map_err(|error| io_error(&self.store, error))
     }
 
     /// Begins the next round. What is complete in those before is to be sorted by [`Sorting::run`], and what is staged in
@@ -261,14 +289,26 @@ impl Journal {
         rounds.sealing = full.into_iter().map(Arc::new).collect();
         let full = rounds.sealing.clone();
         drop(rounds);
-        Sorting { db: db.clone(), dir: self.dir.clone(), rounds: self.rounds.clone(), full }
+        Sorting {
+            db: db.clone(),
+            store: self.store.clone(),
+            rounds: self.rounds.clone(),
+            moves: self.moves.clone(),
+            full,
+        }
     }
 
     /// Sorts in a thread of its own.
     pub(super) fn sort_meanwhile(&self, sorting: Sorting) -> Result<(), StoreError> {
         let thread = std::thread::Builder::new().name("sort".into()).spawn(move || sorting.run(1));
-        *lock(&self.sorter) = Some(thread.map_err(|error| io_error(&self.dir, error))?);
+        *lock(&self.sorter) = Some(thread.map_err(|error| io_error(&self.store, error))?);
         Ok(())
+    }
+
+    /// What the thread that sorts has met, if it has ended.
+    pub(super) fn sorted(&self) -> Result<(), StoreError> {
+        let has_ended = lock(&self.sorter).as_ref().is_some_and(JoinHandle::is_finished);
+        if has_ended { self.wait() } else { Ok(()) }
     }
 
     /// Waits for the thread that sorts.
@@ -280,7 +320,7 @@ impl Journal {
     /// Syncs its files to the disk. Those of rounds that are being sorted have been.
     pub(super) fn sync(&self) -> Result<(), StoreError> {
         let rounds = self.rounds.read().unwrap_or_else(PoisonError::into_inner);
-        rounds.live.iter().try_for_each(Round::sync).map_err(|error| io_error(&self.dir, error))
+        rounds.live.iter().try_for_each(Round::sync).map_err(|error| io_error(&self.store, error))
     }
 }
 
@@ -291,7 +331,7 @@ pub(super) struct Next(Round);
 impl Next {
     /// How far the journal is when it begins.
     pub(super) fn mark(&self) -> Mark {
-        Mark { round: self.0.number, bytes: 0 }
+        self.0.mark()
     }
 }
 
@@ -299,20 +339,23 @@ impl Next {
 #[derive(Debug)]
 pub(super) struct Sorting {
     db: Arc<DB>,
-    dir: PathBuf,
+    store: PathBuf,
     rounds: Arc<RwLock<Rounds>>,
+    moves: Arc<AtomicU64>,
     full: Vec<Arc<Round>>,
 }
 
 impl Sorting {
     /// Gives all that is complete to the database, then removes the rounds and their files.
     pub(super) fn run(self, threads: usize) -> Result<(), StoreError> {
-        seal::seal(&self.db, &self.dir, &self.full, threads)?;
+        seal::seal(&self.db, &self.store, &self.full, threads)?;
         // What was staged in them is in the database's log.
-        self.db.flush_wal(true).map_err(|error| disk_error(&self.dir, error))?;
+        self.db.flush_wal(true).map_err(|error| disk_error(&self.store, error))?;
+        self.moves.fetch_add(1, Ordering::Release);
         self.rounds.write().unwrap_or_else(PoisonError::into_inner).sealing.clear();
-        let delete = |round: &Arc<Round>| Round::delete(&self.dir, round.number);
-        self.full.iter().try_for_each(delete).map_err(|error| io_error(&self.dir, error))
+        let dir = directory(&self.store);
+        let delete = |round: &Arc<Round>| Round::delete(&dir, round.number);
+        self.full.iter().try_for_each(delete).map_err(|error| io_error(&self.store, error))
     }
 }
 
@@ -322,18 +365,18 @@ impl Rounds {
     }
 }
 
-/// Nodes in the journal of the store in `dir`, which another process may be writing.
-pub(super) fn nodes_in(dir: &Path) -> std::io::Result<u64> {
-    let dir = dir.join(DIRECTORY);
+/// Nodes that were committed to the journal of the store in `store`, which another process may be writing.
+pub(super) fn nodes_in(store: &Path, mark: &Mark) -> std::io::Result<u64> {
+    let dir = directory(store);
     if !dir.exists() {
         return Ok(0);
     }
-    Round::list(&dir)?.into_iter().map(|number| Round::count_nodes(&dir, number)).sum()
+    Round::list(&dir)?.into_iter().map(|number| Round::count_nodes(&dir, number, mark)).sum()
 }
 
-/// Where the journal of the store in `dir` is.
-pub(super) fn directory(dir: &Path) -> PathBuf {
-    dir.join(DIRECTORY)
+/// Where the journal of the store in `store` is.
+pub(super) fn directory(store: &Path) -> PathBuf {
+    store.join(DIRECTORY)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

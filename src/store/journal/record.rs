@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_record_is_read_as_it_was_written_and_not_when_a_byte_is_missing() {
-        for (is_code, bytes) in [(false, b"node".as_slice()), (true, b""), (true, &[7; 70_000])] {
+        for (is_code, bytes) in [(false, b"node".as_slice()), (true, b""), (true, &vec![7; 70_000])] {
             let record = Record { is_code, hash: keccak256(bytes), bytes };
             let mut file = Vec::new();
             record.write(&mut file).unwrap();

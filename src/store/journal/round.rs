@@ -5,10 +5,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Result, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::fast::RandomState;
 use primitive_types::H256;
 
+use super::mark::Mark;
 use super::record::{HEADER_BYTES, Record};
 use crate::store::Presence;
 use crate::trie::{Level, is_branch};
@@ -43,6 +45,8 @@ pub(super) type Rows = HashMap<H256, Place, RandomState>;
 pub(super) struct Part {
     file: File,
     length: u64,
+    /// How long it was when it was last synced to the disk.
+    synced: AtomicU64,
     pub(super) nodes: Rows,
     pub(super) codes: Rows,
 }
@@ -59,6 +63,9 @@ pub(super) struct Addition {
 #[derive(Debug)]
 pub(super) struct Round {
     pub(super) number: u64,
+    /// Whether an earlier run has begun it. Then its rows may be in the database as well: that run may have ended when it
+    /// had given them over and not deleted the files yet.
+    pub(super) is_left: bool,
     pub(super) parts: Vec<Part>,
 }
 
@@ -71,21 +78,26 @@ pub(super) fn part_of(hash: &H256) -> usize {
     usize::from(hash.as_bytes()[0] >> 4)
 }
 
+/// The bytes of a file that were committed.
+fn committed(file: &[u8], length: u64) -> &[u8] {
+    usize::try_from(length).ok().and_then(|length| file.get(..length)).unwrap_or(file)
+}
+
 impl Round {
     /// An empty round, with its files.
     pub(super) fn create(dir: &Path, number: u64) -> Result<Self> {
         let open = |part| OpenOptions::new().read(true).append(true).create_new(true).open(path(dir, number, part));
         let parts = (0..PARTS).map(|part| open(part).map(Part::empty)).collect::<Result<_>>()?;
         File::open(dir)?.sync_all()?;
-        Ok(Self { number, parts })
+        Ok(Self { number, is_left: false, parts })
     }
 
-    /// A round that an earlier run has left. Each file is cut off where it is not whole. Files that are missing are
-    /// made: the run may have ended when it made them.
-    pub(super) fn open(dir: &Path, number: u64) -> Result<Self> {
+    /// A round that an earlier run has left. Each file is cut off where it is not whole, and where the mark says that no
+    /// more was committed. Files that are missing are made: the run may have ended when it made or deleted them.
+    pub(super) fn open(dir: &Path, number: u64, mark: &Mark) -> Result<Self> {
         let open = |part| OpenOptions::new().read(true).append(true).create(true).open(path(dir, number, part));
-        let parts = (0..PARTS).map(|part| Part::load(open(part)?)).collect::<Result<_>>()?;
-        Ok(Self { number, parts })
+        let load = |part| Part::load(open(part)?, mark.length(number, part));
+        Ok(Self { number, is_left: true, parts: (0..PARTS).map(load).collect::<Result<_>>()? })
     }
 
     /// The numbers of the rounds in a directory, in order.
@@ -101,15 +113,15 @@ impl Round {
         Ok(numbers)
     }
 
-    /// Nodes in the files of a round, as they are framed. They may be written, or removed, meanwhile.
-    pub(super) fn count_nodes(dir: &Path, number: u64) -> Result<u64> {
+    /// Nodes that were committed to the files of a round, as they are framed. They may be written, or removed, meanwhile.
+    pub(super) fn count_nodes(dir: &Path, number: u64, mark: &Mark) -> Result<u64> {
         let mut nodes = 0;
         for part in 0..PARTS {
             let file = match std::fs::read(path(dir, number, part)) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 file => file?,
             };
-            let mut rest = file.as_slice();
+            let mut rest = committed(&file, mark.length(number, part));
             while let Some(record) = Record::read(rest) {
                 nodes += u64::from(!record.is_code);
                 rest = rest.get(record.len()..).unwrap_or_default();
@@ -127,6 +139,13 @@ impl Round {
             }
         }
         Ok(())
+    }
+
+    /// How far it is.
+    pub(super) fn mark(&self) -> Mark {
+        let mut lengths = [0; PARTS];
+        lengths.iter_mut().zip(&self.parts).for_each(|(length, part)| *length = part.length);
+        Mark { round: self.number, lengths }
     }
 
     /// Bytes in its files.
@@ -165,19 +184,20 @@ impl Round {
 
     /// Syncs its files to the disk.
     pub(super) fn sync(&self) -> Result<()> {
-        self.parts.iter().try_for_each(|part| part.file.sync_data())
+        self.parts.iter().try_for_each(Part::sync)
     }
 }
 
 impl Part {
     fn empty(file: File) -> Self {
-        Self { file, length: 0, nodes: Rows::default(), codes: Rows::default() }
+        Self { file, length: 0, synced: AtomicU64::new(0), nodes: Rows::default(), codes: Rows::default() }
     }
 
-    fn load(file: File) -> Result<Self> {
+    /// What is whole in the first bytes of a file. The rest is cut off.
+    fn load(file: File, length: u64) -> Result<Self> {
         let mut part = Self::empty(file);
         let bytes = part.read_all()?;
-        let mut rest = bytes.as_slice();
+        let mut rest = committed(&bytes, length);
         while let Some(record) = Record::read(rest).filter(Record::is_whole) {
             let level = record.is_code.then_some(Level::CODE);
             let place = Place::of(part.length, &record, level)?;
@@ -187,10 +207,20 @@ impl Part {
             part.length += record.len() as u64;
         }
         if !rest.is_empty() {
-            tracing::warn!(bytes = rest.len(), "the journal's end is torn and cut off");
+            tracing::warn!(bytes = rest.len(), "a file of the journal is not whole and cut off");
+        }
+        if part.length < bytes.len() as u64 {
             part.file.set_len(part.length)?;
         }
         Ok(part)
+    }
+
+    fn sync(&self) -> Result<()> {
+        if self.synced.load(Ordering::Relaxed) != self.length {
+            self.file.sync_data()?;
+            self.synced.store(self.length, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// All its bytes.
@@ -219,7 +249,13 @@ impl Part {
     /// Takes in rows that are written.
     pub(super) fn take_in(&mut self, addition: &mut Addition) {
         self.length += addition.bytes.len() as u64;
-        self.nodes.extend(addition.nodes.drain(..));
+        for (hash, place) in addition.nodes.drain(..) {
+            let is_complete = self.nodes.get(&hash).is_some_and(|known| known.level.is_some());
+            // What is complete stays so.
+            if place.level.is_some() || !is_complete {
+                self.nodes.insert(hash, place);
+            }
+        }
         self.codes.extend(addition.codes.drain(..));
         addition.bytes.clear();
     }

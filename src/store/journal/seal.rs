@@ -6,8 +6,8 @@ use std::sync::Arc;
 use primitive_types::H256;
 use rocksdb::{DB, IngestExternalFileOptions, Options, SstFileWriter};
 
-use super::TABLE;
-use super::round::{Part, Place, Round, Rows};
+use super::round::{PARTS, Part, Place, Round, Rows};
+use super::{TABLE, directory, restore};
 use crate::store::guard::{disk_error, io_error};
 use crate::store::layout::{CODES, NODES};
 use crate::store::{StoreError, options};
@@ -17,37 +17,37 @@ const ROWS_FOR_TWO: usize = 100_000;
 
 /// A table of a family, being written.
 struct Table<'a> {
-    dir: &'a Path,
+    store: &'a Path,
     path: PathBuf,
     writer: SstFileWriter<'a>,
     is_open: bool,
 }
 
-/// Ingests the complete rows of `rounds`, on up to `threads` threads. All of a round appear in the database at once.
-pub(super) fn seal(db: &DB, dir: &Path, rounds: &[Arc<Round>], threads: usize) -> Result<(), StoreError> {
-    for round in rounds {
-        let threads = if round.rows() < ROWS_FOR_TWO { 1 } else { threads };
-        let shares: Vec<&[Part]> = round.parts.chunks(round.parts.len().div_ceil(threads)).collect();
-        let paths = std::thread::scope(|scope| {
-            let write = |(number, parts)| scope.spawn(move || write(dir, number, parts));
-            let threads: Vec<_> = shares.into_iter().enumerate().map(write).collect();
-            let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
-                thread
-                    .join()
-                    .unwrap_or_else(|_| Err(StoreError::Corrupt { what: "a thread that sorts is gone".into() }))
-            };
-            threads.into_iter().map(join).collect::<Result<Vec<_>, StoreError>>()
-        })?;
-        let (nodes, codes): (Vec<_>, Vec<_>) = paths.into_iter().unzip();
-        // Codes first: a node is complete only if they are there.
-        for (family, paths) in [(CODES, codes), (NODES, nodes)] {
-            ingest(db, dir, family, paths.into_iter().flatten().collect())?;
-        }
+/// Ingests the complete rows of `rounds`, on up to `threads` threads. All nodes appear in the database at once: one that
+/// an earlier round holds may be complete by what is in a later one.
+pub(super) fn seal(db: &DB, store: &Path, rounds: &[Arc<Round>], threads: usize) -> Result<(), StoreError> {
+    let rows: usize = rounds.iter().map(|round| round.rows()).sum();
+    let threads = if rows < ROWS_FOR_TWO { 1 } else { threads };
+    // The parts of all rounds that hold hashes with the same nibble.
+    let parts_of = |part: usize| rounds.iter().filter_map(|round| round.parts.get(part)).collect();
+    let groups: Vec<Vec<&Part>> = (0..PARTS).map(parts_of).collect();
+    let paths = std::thread::scope(|scope| {
+        let write = |(number, groups)| scope.spawn(move || write(store, number, groups));
+        let threads: Vec<_> = groups.chunks(PARTS.div_ceil(threads)).enumerate().map(write).collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|_| Err(StoreError::Corrupt { what: "a thread that sorts is gone".into() }))
+        };
+        threads.into_iter().map(join).collect::<Result<Vec<_>, StoreError>>()
+    })?;
+    let (nodes, codes): (Vec<_>, Vec<_>) = paths.into_iter().unzip();
+    // Codes first: a node is complete only if they are there.
+    for (family, paths) in [(CODES, codes), (NODES, nodes)] {
+        ingest(db, store, family, paths.into_iter().flatten().collect())?;
     }
     Ok(())
 }
 
-fn ingest(db: &DB, dir: &Path, family: &'static str, paths: Vec<PathBuf>) -> Result<(), StoreError> {
+fn ingest(db: &DB, store: &Path, family: &'static str, paths: Vec<PathBuf>) -> Result<(), StoreError> {
     if paths.is_empty() {
         return Ok(());
     }
@@ -55,40 +55,54 @@ fn ingest(db: &DB, dir: &Path, family: &'static str, paths: Vec<PathBuf>) -> Res
     let mut options = IngestExternalFileOptions::default();
     options.set_move_files(true);
     let family = db.cf_handle(family).ok_or_else(missing)?;
-    db.ingest_external_file_cf_opts(family, &options, paths).map_err(|error| disk_error(dir, error))
+    db.ingest_external_file_cf_opts(family, &options, paths).map_err(|error| {
+        restore::tables(store);
+        disk_error(store, error)
+    })
 }
 
-/// Writes the tables of some parts, which follow each other in the order of keys: that of nodes, and that of codes.
-fn write(dir: &Path, number: usize, parts: &[Part]) -> Result<(Option<PathBuf>, Option<PathBuf>), StoreError> {
+/// Writes the tables of some groups, which follow each other in the order of keys: that of nodes, and that of codes.
+fn write(store: &Path, number: usize, groups: &[Vec<&Part>]) -> Result<(Option<PathBuf>, Option<PathBuf>), StoreError> {
     let options = options::table();
-    let mut nodes = Table::new(&options, dir, NODES, number);
-    let mut codes = Table::new(&options, dir, CODES, number);
-    for part in parts {
-        let mut file = part.read_all().map_err(|error| io_error(dir, error))?;
-        for (hash, place) in complete(&part.codes) {
-            codes.put(hash, place.bytes_in(&file))?;
+    let mut nodes = Table::new(&options, store, NODES, number);
+    let mut codes = Table::new(&options, store, CODES, number);
+    for group in groups {
+        let files = group.iter().map(|part| part.read_all()).collect::<std::io::Result<Vec<_>>>();
+        let mut files = files.map_err(|error| io_error(store, error))?;
+        for row in complete(group.iter().map(|part| &part.codes)) {
+            codes.put(row.hash, files.get(row.file).and_then(|file| row.place.bytes_in(file)))?;
         }
-        for (hash, place) in complete(&part.nodes) {
-            nodes.put(hash, place.row_in(&mut file))?;
+        for row in complete(group.iter().map(|part| &part.nodes)) {
+            nodes.put(row.hash, files.get_mut(row.file).and_then(|file| row.place.row_in(file)))?;
         }
     }
     Ok((nodes.finish()?, codes.finish()?))
 }
 
-/// The complete ones, in the order of keys.
-fn complete(rows: &Rows) -> impl Iterator<Item = (&H256, &Place)> {
-    let complete = rows.iter().filter(|(_, place)| place.level.is_some());
-    // The first bytes nearly always tell two hashes apart, and are at hand.
+/// A complete row, in one of some files.
+struct Row<'a> {
+    /// The first bytes of the hash nearly always tell two apart, and are at hand.
+    prefix: u64,
+    hash: &'a H256,
+    place: &'a Place,
+    file: usize,
+}
+
+/// The complete ones, in the order of keys, each once.
+fn complete<'a>(rows: impl Iterator<Item = &'a Rows>) -> Vec<Row<'a>> {
     let prefix = |hash: &H256| hash.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-    let mut sorted: Vec<(u64, &H256, &Place)> = complete.map(|(hash, place)| (prefix(hash), hash, place)).collect();
-    sorted.sort_unstable_by(|one, other| one.0.cmp(&other.0).then_with(|| one.1.cmp(other.1)));
-    sorted.into_iter().map(|(_, hash, place)| (hash, place))
+    let row = |file| move |(hash, place)| Row { prefix: prefix(hash), hash, place, file };
+    let all = rows.enumerate().flat_map(|(file, rows)| rows.iter().map(row(file)));
+    let mut sorted: Vec<Row<'_>> = all.filter(|row| row.place.level.is_some()).collect();
+    sorted.sort_unstable_by(|one, other| one.prefix.cmp(&other.prefix).then_with(|| one.hash.cmp(other.hash)));
+    sorted.dedup_by(|one, other| one.hash == other.hash);
+    sorted
 }
 
 impl<'a> Table<'a> {
-    fn new(options: &'a Options, dir: &'a Path, family: &'static str, number: usize) -> Self {
-        let path = dir.join(format!("{family}-{number}.{TABLE}"));
-        Self { dir, path, writer: SstFileWriter::create(options), is_open: false }
+    fn new(options: &'a Options, store: &'a Path, family: &'static str, number: usize) -> Self {
+        let path = directory(store).join(format!("{family}-{number}.{TABLE}"));
+        Self { store, path, writer: SstFileWriter::create(options), is_open: false }
     }
 
     fn put(&mut self, hash: &H256, row: Option<&[u8]>) -> Result<(), StoreError> {
@@ -96,10 +110,10 @@ impl<'a> Table<'a> {
             return Err(StoreError::Corrupt { what: format!("the journal lacks {hash:?}") });
         };
         if !self.is_open {
-            self.writer.open(&self.path).map_err(|error| disk_error(self.dir, error))?;
+            self.writer.open(&self.path).map_err(|error| disk_error(self.store, error))?;
             self.is_open = true;
         }
-        self.writer.put(hash, row).map_err(|error| disk_error(self.dir, error))
+        self.writer.put(hash, row).map_err(|error| disk_error(self.store, error))
     }
 
     /// Syncs the table to the disk and gives its path; `None` for one without rows.
@@ -107,7 +121,7 @@ impl<'a> Table<'a> {
         if !self.is_open {
             return Ok(None);
         }
-        self.writer.finish().map_err(|error| disk_error(self.dir, error))?;
+        self.writer.finish().map_err(|error| disk_error(self.store, error))?;
         Ok(Some(self.path))
     }
 }

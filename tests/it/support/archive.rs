@@ -1,15 +1,16 @@
-//! Directories as files: a tar archive compressed with zstd, of plain files in one directory.
+//! Directories as files: a tar archive compressed with zstd, of plain files in a directory and those below it.
 
 use std::path::Path;
+
+use super::disk::files;
 
 /// Tar's unit: a header is one, a file's content is filled up to whole ones.
 const BLOCK: usize = 512;
 
 /// Writes the files of a directory that `wanted` names to an archive: in order, without times and owners.
 pub(crate) fn pack(dir: &Path, archive: &Path, wanted: impl Fn(&str) -> bool) {
-    let files = std::fs::read_dir(dir).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<String> = files.filter(|name| wanted(name)).collect();
-    names.sort();
+    let files = files(dir).into_iter().map(|file| file.strip_prefix(dir).unwrap().to_str().unwrap().to_owned());
+    let names = files.filter(|name| wanted(name));
     let mut tar = Vec::new();
     for name in names {
         let content = std::fs::read(dir.join(&name)).unwrap();
@@ -51,8 +52,10 @@ pub(crate) fn unpack(archive: &Path, dir: &Path) {
             text.trim_end_matches(['\0', ' ']).to_owned()
         };
         let (name, size) = (field(0, 100), usize::from_str_radix(&field(124, 136), 8).unwrap());
-        assert!(!name.contains('/'), "{name}");
-        std::fs::write(dir.join(name), &after[..size]).unwrap();
+        assert!(!name.starts_with('/') && !name.contains(".."), "{name}");
+        let file = dir.join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, &after[..size]).unwrap();
         rest = &after[size.next_multiple_of(BLOCK)..];
     }
 }

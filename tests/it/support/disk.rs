@@ -1,13 +1,14 @@
 //! What is really on the disk, read and written around the program, with `RocksDB` itself.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use primitive_types::H256;
 use rocksdb::{DB, IteratorMode, Options};
 use statesync::serve::MemoryState;
 use statesync::trie::{Event, Leaf, Place, Walk, keccak256};
 
+use super::journal::committed;
 use super::state::InMemory;
 
 pub(crate) const NODES: &str = "nodes";
@@ -15,18 +16,57 @@ pub(crate) const CODES: &str = "codes";
 pub(crate) const STAGING: &str = "staging";
 pub(crate) const FAMILIES: [&str; 4] = [NODES, CODES, STAGING, "meta"];
 
-/// All nodes or codes of one family, by hash, without the levels of nodes.
+/// All nodes or codes of one kind, by hash, without the levels of nodes: those that are complete, or those that are staged
+/// and not complete, wherever they are.
 pub(crate) fn rows(dir: &Path, family: &str) -> HashMap<H256, Vec<u8>> {
-    let mut rows = raw_rows(dir, family);
-    if family == NODES {
-        rows.values_mut().for_each(|row| *row = row.split_off(1));
+    let content = Content::read(dir);
+    match family {
+        NODES => content.nodes,
+        CODES => content.codes,
+        _ => content.staged,
     }
-    rows
+}
+
+/// What a store holds, whatever state it is in: read from its families and from its journal, without changing anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Content {
+    pub(crate) nodes: HashMap<H256, Vec<u8>>,
+    pub(crate) codes: HashMap<H256, Vec<u8>>,
+    pub(crate) staged: HashMap<H256, Vec<u8>>,
+}
+
+impl Content {
+    pub(crate) fn read(dir: &Path) -> Self {
+        let db = DB::open_cf_for_read_only(&Options::default(), dir, FAMILIES, false).unwrap();
+        let mut nodes = rows_in(&db, NODES);
+        nodes.values_mut().for_each(|row| *row = row.split_off(1));
+        let mut content = Self { nodes, codes: rows_in(&db, CODES), staged: rows_in(&db, STAGING) };
+        for record in committed(dir, db.get_cf(db.cf_handle("meta").unwrap(), b"journal").unwrap()) {
+            let rows = if record.is_code { &mut content.codes } else { &mut content.staged };
+            rows.insert(record.hash, record.bytes);
+        }
+        content.staged.retain(|hash, _| !content.nodes.contains_key(hash));
+        content
+    }
+
+    /// Distinct nodes and codes.
+    pub(crate) fn rows(&self) -> u64 {
+        (self.nodes.len() + self.codes.len() + self.staged.len()) as u64
+    }
+
+    /// All of them, with whether they are codes.
+    pub(crate) fn hashes(&self) -> HashSet<(bool, H256)> {
+        let nodes = self.nodes.keys().chain(self.staged.keys()).map(|hash| (false, *hash));
+        nodes.chain(self.codes.keys().map(|hash| (true, *hash))).collect()
+    }
 }
 
 /// All rows of one family as they are.
 pub(crate) fn raw_rows(dir: &Path, family: &str) -> HashMap<H256, Vec<u8>> {
-    let db = DB::open_cf_for_read_only(&Options::default(), dir, FAMILIES, false).unwrap();
+    rows_in(&DB::open_cf_for_read_only(&Options::default(), dir, FAMILIES, false).unwrap(), family)
+}
+
+fn rows_in(db: &DB, family: &str) -> HashMap<H256, Vec<u8>> {
     let family = db.cf_handle(family).unwrap();
     let rows = db.iterator_cf(family, IteratorMode::Start).map(Result::unwrap);
     rows.map(|(key, value)| (H256::from_slice(&key), value.into())).collect()
@@ -45,18 +85,29 @@ pub(crate) fn replace(dir: &Path, family: &str, hash: H256, value: Option<&[u8]>
 /// Copies a store that nobody uses.
 pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
-    for file in std::fs::read_dir(from).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    for file in files(from) {
+        let to = to.join(file.strip_prefix(from).unwrap());
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(file, to).unwrap();
     }
+}
+
+/// The files of a store, those of its journal too, in order.
+pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(self::files(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
 }
 
 /// Fails if anything is stored under a hash that is not its own.
 pub(crate) fn assert_all_hashes_are_right(dir: &Path) {
-    for family in [NODES, CODES, STAGING] {
-        for (hash, value) in rows(dir, family) {
-            assert_eq!(keccak256(&value), hash, "in family {family}");
-        }
+    let Content { nodes, codes, staged } = Content::read(dir);
+    for (hash, value) in nodes.into_iter().chain(codes).chain(staged) {
+        assert_eq!(keccak256(&value), hash);
     }
 }
 
@@ -90,15 +141,15 @@ impl References {
 
     /// Fails unless everything below each stored node is stored too.
     pub(crate) fn assert_presence_means_completeness(&self, dir: &Path) {
-        let hashes = |family| rows(dir, family).into_keys().collect();
-        self.assert_complete(&hashes(NODES), &hashes(CODES));
+        self.assert_complete(&Content::read(dir));
     }
 
-    /// The same of rows that have been read.
-    pub(crate) fn assert_complete(&self, nodes: &HashSet<H256>, codes: &HashSet<H256>) {
-        for hash in nodes {
+    /// The same of what has been read.
+    pub(crate) fn assert_complete(&self, Content { nodes, codes, .. }: &Content) {
+        for hash in nodes.keys() {
             for below in self.0.get(hash).into_iter().flatten() {
-                assert!(nodes.contains(below) || codes.contains(below), "{hash:?} is there, {below:?} is not");
+                let is_there = nodes.contains_key(below) || codes.contains_key(below);
+                assert!(is_there, "{hash:?} is there, {below:?} is not");
             }
         }
     }

@@ -12,6 +12,7 @@ mod fail_io;
 mod faults;
 mod geth;
 mod half_path;
+mod journal;
 mod limits;
 mod node;
 mod oracle;
@@ -19,6 +20,7 @@ mod path_state;
 mod peer;
 mod program;
 mod rate;
+mod read;
 mod reply;
 mod rng;
 mod run;
@@ -36,16 +38,19 @@ pub(crate) use self::bridge::{Bridge, KEY};
 pub(crate) use self::builder::Builder;
 pub(crate) use self::content::Speaks;
 pub(crate) use self::disk::{
-    CODES, FAMILIES, NODES, References, STAGING, assert_all_hashes_are_right, copy, raw_rows, replace, rows,
+    CODES, Content, FAMILIES, NODES, References, STAGING, assert_all_hashes_are_right, copy, files, raw_rows, replace,
+    rows,
 };
 pub(crate) use self::fail_io::{DiskFailure, DiskFault, FailIo, Traced};
 pub(crate) use self::faults::Faults;
 pub(crate) use self::geth::{Geth, geth_is_wanted};
+pub(crate) use self::journal::{journal_files, records};
 pub(crate) use self::limits::Limits;
 pub(crate) use self::oracle::build as oracle;
 pub(crate) use self::peer::{Counts, Peer};
 pub(crate) use self::program::{Output, Served, Watched, end_by, ended, spawn, spawn_in, statesync, statesync_in};
 pub(crate) use self::rate::{Rate, RateStyle};
+pub(crate) use self::read::{ask, imported};
 pub(crate) use self::rng::{Rng, Seed};
 pub(crate) use self::run::{open, options, start, sync, verified};
 pub(crate) use self::state::{InMemory, MEDIUM, SMALL, Shape, in_memory, items, state, successor};

@@ -1,15 +1,21 @@
 //! What a store promises, on a real database.
 
-use std::path::Path;
+mod loss;
+mod model;
+mod rounds;
+
+use std::path::{Path, PathBuf};
 
 use primitive_types::H256;
 use tempfile::TempDir;
 
 use super::{
-    Access, Block, Checkpoint, Damage, Durability, FORMAT_VERSION, Marks, Presence, RootRecord, RootState, Store,
-    StoreError,
+    Access, Block, Checkpoint, Damage, Durability, FORMAT_VERSION, Marks, Presence, RootRecord, RootState, RoundLimits,
+    Store, StoreError, StoreMemory, journal::Journal,
 };
-use crate::trie::{Account, Commit, Complete, Counts, EMPTY_CODE_HASH, EMPTY_ROOT, Key, Kind, Level, TrieBuilder};
+use crate::trie::{
+    Account, Commit, Complete, Counts, EMPTY_CODE_HASH, EMPTY_ROOT, Key, Kind, Level, TrieBuilder, keccak256,
+};
 
 fn new_store() -> (TempDir, Store) {
     let dir = TempDir::new().unwrap();
@@ -54,6 +60,63 @@ fn content(dir: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
         .filter(|file| file.metadata().unwrap().is_file())
         .map(|file| (file.file_name().to_string_lossy().into_owned(), std::fs::read(file.path()).unwrap()))
         .collect()
+}
+
+/// Bytes under their own hash: others do not outlive the run in the journal.
+fn item(number: u32) -> (H256, Vec<u8>) {
+    let bytes = format!("item {number}").into_bytes();
+    (keccak256(&bytes), bytes)
+}
+
+fn node_at(hash: H256) -> Key {
+    Key { kind: Kind::AccountNode, hash }
+}
+
+fn code_at(hash: H256) -> Key {
+    Key { kind: Kind::Code, hash }
+}
+
+fn journal(store: &Store) -> &Journal {
+    store.journal.as_ref().unwrap()
+}
+
+/// Rows of one family of the database.
+fn family_rows(store: &Store, family: &str) -> usize {
+    store.db.iterator_cf(store.family(family).unwrap(), rocksdb::IteratorMode::Start).count()
+}
+
+/// The files of the journal, in order, with their bytes.
+fn journal_files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = std::fs::read_dir(dir.join("journal")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+    files.sort();
+    files
+}
+
+/// A copy of a store, as it is on the disk.
+fn copied(dir: &Path) -> TempDir {
+    let copy = TempDir::new().unwrap();
+    for (name, bytes) in content(dir) {
+        std::fs::write(copy.path().join(name), bytes).unwrap();
+    }
+    std::fs::create_dir(copy.path().join("journal")).unwrap();
+    for (path, bytes) in journal_files(dir) {
+        std::fs::write(copy.path().join(path.strip_prefix(dir).unwrap()), bytes).unwrap();
+    }
+    copy
+}
+
+/// What another process finds when the one that has the store open is killed.
+/// The usual memory, but for these limits.
+fn memory(round: RoundLimits) -> StoreMemory {
+    StoreMemory { round, ..StoreMemory::default() }
+}
+
+fn killed(dir: &TempDir, store: Store, limits: RoundLimits) -> (TempDir, Store) {
+    let copy = copied(dir.path());
+    drop(store);
+    let store = Store::open_with(copy.path(), Access::Write, memory(limits)).unwrap();
+    (copy, store)
 }
 
 #[test]
