@@ -13,7 +13,8 @@
 //!
 //! [`pipeline::Sync`] is the sync; [`store::Store`] is where it writes; [`peers`] is whom it asks; [`trie`] holds the
 //! pure parts: the strict node codec, the scheduler, the builder and the walker. [`serve`] answers other syncs,
-//! [`verify`] checks a stored state, [`state`] reads one, [`survey`] looks peers over before a sync, [`cli`] is the program.
+//! [`verify`] checks a stored state, [`state`] reads one, [`export`] writes one for other tools, [`survey`] looks peers
+//! over before a sync, [`cli`] is the program.
 //!
 //! # The whole life of a state
 //! ```
@@ -54,6 +55,7 @@
 //! ```
 
 pub mod cli;
+pub mod export;
 pub mod fixture;
 pub mod genesis;
 pub mod import;
@@ -61,6 +63,7 @@ pub mod memory;
 pub mod peers;
 pub mod pipeline;
 pub mod pivot;
+pub mod preimages;
 pub mod serve;
 pub mod state;
 pub mod store;

@@ -1,5 +1,8 @@
 //! The arguments of all commands. Help, completions, the manual page and `docs/CLI.md` are made from here.
 
+mod export;
+mod preimages;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +11,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use primitive_types::H256;
 
+pub(super) use self::export::{ExportArgs, Format as ExportFormat};
+pub(super) use self::preimages::{FetchArgs, ImportArgs as ImportPreimagesArgs, PreimagesArgs, PreimagesCommand};
 use super::read_args::{DiffArgs, GetArgs, ProofArgs};
 use crate::memory::Memory;
 use crate::peers::{BlockId, Compression, Dialect, PoolLimits};
@@ -67,6 +72,10 @@ pub(super) enum Command {
     Diff(DiffArgs),
     /// Build a state from a genesis allocation in geth's format
     Import(ImportArgs),
+    /// Write a state in a form that another tool loads
+    Export(ExportArgs),
+    /// Add the addresses and slot numbers that the state is the hash of, for exports that need them
+    Preimages(PreimagesArgs),
     /// Serve states by JSON-RPC: to other syncs as a peer, to wallets and tools as an archive
     Serve(ServeArgs),
     /// Sync the real mainnet genesis state from an embedded peer, and verify it

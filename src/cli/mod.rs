@@ -6,9 +6,11 @@ mod demo;
 mod diff;
 mod docs;
 mod exit;
+mod export;
 mod get;
 mod import;
 mod peers;
+mod preimages;
 mod proof;
 mod read_args;
 mod reading;
@@ -66,6 +68,8 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Proof(arguments) => proof::run(arguments),
         Command::Diff(arguments) => diff::run(cli, arguments),
         Command::Import(arguments) => import::run(cli, arguments),
+        Command::Export(arguments) => export::run(cli, arguments),
+        Command::Preimages(arguments) => preimages::run(cli, arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Demo(arguments) => demo::run(cli, arguments),
         Command::Completions { shell } => docs::completions(*shell),

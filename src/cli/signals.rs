@@ -1,5 +1,8 @@
 //! SIGINT and SIGTERM: the first stops cleanly, the second at once. SIGXFSZ does not end the process.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::exit::{Exit, Failure};
@@ -23,6 +26,29 @@ impl Signals {
             _ = self.interrupt.recv() => Exit::Interrupted,
             _ = self.terminate.recv() => Exit::Terminated,
         }
+    }
+}
+
+/// Does work that a signal stops. What `stopped` says is the error then.
+pub(super) fn until_signal<T>(
+    stopped: &str,
+    work: impl FnOnce(&AtomicBool) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let runtime = runtime()?;
+    let mut signals = {
+        let _context = runtime.enter();
+        Signals::new()?
+    };
+    let heard = Arc::new((AtomicBool::new(false), OnceLock::new()));
+    let listener = heard.clone();
+    runtime.spawn(async move {
+        let _ = listener.1.set(signals.next().await);
+        listener.0.store(true, Ordering::Relaxed);
+    });
+    let result = work(&heard.0);
+    match heard.1.get() {
+        Some(exit) if result.is_err() => Err(Failure::new(*exit, stopped).hint("run the same command again")),
+        _ => result,
     }
 }
 

@@ -6,7 +6,8 @@ use super::args::{Cli, StatusArgs};
 use super::exit::{Exit, Failure};
 use super::report;
 use super::verify::watched;
-use crate::store::{Access, Checkpoint, RootRecord, RootState, Store, Totals};
+use crate::preimages::share;
+use crate::store::{Access, Checkpoint, PreimageCounts, RootRecord, RootState, Store, Totals};
 use crate::ui;
 use crate::verify::verify;
 
@@ -23,6 +24,9 @@ struct Status {
     progress: f64,
     staged_nodes: u64,
     disk_bytes: u64,
+    preimages: PreimageCounts,
+    /// What share of the accounts is known by address, for each root in their order; none where the state is not complete.
+    known: Vec<Option<f64>>,
 }
 
 impl Status {
@@ -41,11 +45,29 @@ impl Status {
             _ => 1.0,
         };
         let (staged_nodes, disk_bytes) = (store.staged_nodes()?, store.disk_bytes()?);
-        Ok(Self { format: store.format()?, chain_id: store.chain_id()?, roots, progress, staged_nodes, disk_bytes })
+        let preimages = store.preimage_counts()?;
+        let mut known = Vec::new();
+        for (record, _) in &roots {
+            known.push(match record.state {
+                RootState::Complete if preimages.addresses > 0 => Some(share(store, record.root)?.ratio()),
+                RootState::Complete => Some(0.0),
+                RootState::Syncing | RootState::Damaged => None,
+            });
+        }
+        Ok(Self {
+            format: store.format()?,
+            chain_id: store.chain_id()?,
+            roots,
+            progress,
+            staged_nodes,
+            disk_bytes,
+            preimages,
+            known,
+        })
     }
 
     fn fields(&self) -> Value {
-        let roots = self.roots.iter().map(|(record, totals)| {
+        let roots = self.roots.iter().zip(&self.known).map(|((record, totals), known)| {
             json!({
                 "root": format!("{:?}", record.root),
                 "block_number": record.block.as_ref().map(|block| block.number),
@@ -54,6 +76,7 @@ impl Status {
                 "slots": totals.slots,
                 "codes": totals.codes,
                 "nodes": totals.nodes,
+                "addresses_known": known,
             })
         });
         json!({
@@ -63,6 +86,8 @@ impl Status {
             "progress": self.progress,
             "staged_nodes": self.staged_nodes,
             "disk_bytes": self.disk_bytes,
+            "preimage_addresses": self.preimages.addresses,
+            "preimage_slots": self.preimages.slots,
         })
     }
 
@@ -72,10 +97,16 @@ impl Status {
             format!("store     format {}, chain {chain}, {} on disk", self.format, ui::bytes(self.disk_bytes)),
             format!("progress  {}, {} nodes staged", ui::percent(self.progress), ui::count(self.staged_nodes)),
         ];
-        for (record, totals) in &self.roots {
+        if self.preimages != PreimageCounts::default() {
+            let PreimageCounts { addresses, slots } = self.preimages;
+            lines.push(format!("preimages {} addresses, {} slots", ui::count(addresses), ui::count(slots)));
+        }
+        for ((record, totals), known) in self.roots.iter().zip(&self.known) {
             let block = record.block.as_ref().map_or(String::new(), |block| format!(" block {}", block.number));
             let (root, state, totals) = (record.root, name(record.state), ui::totals(totals));
-            lines.push(format!("root      {root:?}{block} {state}: {totals}"));
+            let known = known.filter(|known| *known > 0.0);
+            let known = known.map_or(String::new(), |known| format!("; addresses of {} known", ui::percent(known)));
+            lines.push(format!("root      {root:?}{block} {state}: {totals}{known}"));
         }
         lines.join("\n")
     }

@@ -62,6 +62,23 @@ pub(super) fn read(alloc: &Object<'_>) -> Result<BTreeMap<H256, GenesisAccount>,
     Ok(accounts)
 }
 
+/// The addresses and slot numbers of an `alloc` object.
+pub(super) fn preimages(alloc: &Object<'_>) -> Result<Vec<Vec<u8>>, FieldError> {
+    let mut preimages = Vec::new();
+    for (name, raw) in &alloc.entries {
+        let place = || format!("account {}", shown(name));
+        preimages.push(value::fixed::<20>(name).map_err(|problem| problem.at(place()))?.into());
+        let account = Object::new(raw).map_err(|problem| problem.at(place()))?;
+        let Some(storage) = account.get("storage").map_err(|error| error.within(&place()))? else { continue };
+        let storage = Object::new(storage).map_err(|problem| problem.at("storage").within(&place()))?;
+        for (name, _) in &storage.entries {
+            let slot = value::word(name).map_err(|problem| problem.at(format!("storage slot {}", shown(name))));
+            preimages.push(slot.map_err(|error| error.within(&place()))?.to_big_endian().into());
+        }
+    }
+    Ok(preimages)
+}
+
 /// Reads a `storage` object. A slot set to zero is no slot, as in the state itself.
 fn read_storage(raw: &RawValue) -> Result<BTreeMap<H256, U256>, FieldError> {
     let object = Object::new(raw).map_err(|problem| problem.at("storage"))?;

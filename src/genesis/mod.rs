@@ -117,6 +117,27 @@ impl Genesis {
         account.balance = account.balance.saturating_add(wei);
     }
 
+    /// The addresses and slot numbers of an allocation, which its accounts here are known by the hashes of. `file` is its
+    /// name in errors.
+    ///
+    /// # Errors
+    /// As with [`parse`](Self::parse).
+    pub fn preimages(file: &str, bytes: &[u8]) -> Result<Vec<Vec<u8>>, GenesisError> {
+        let field = |source| GenesisError::Field { file: file.to_owned(), source };
+        if bytes.len() as u64 > MAX_GENESIS_BYTES {
+            return Err(GenesisError::TooLarge { file: file.to_owned(), limit: MAX_GENESIS_BYTES });
+        }
+        let root: &RawValue =
+            serde_json::from_slice(bytes).map_err(|source| GenesisError::Json { file: file.to_owned(), source })?;
+        let top = Object::new(root).map_err(|problem| field(problem.at("genesis")))?;
+        match top.get("alloc").map_err(field)? {
+            Some(alloc) => {
+                alloc::preimages(&Object::new(alloc).map_err(|problem| field(problem.at("alloc")))?).map_err(field)
+            }
+            None => alloc::preimages(&top).map_err(field),
+        }
+    }
+
     fn parse_limited(file: &str, bytes: &[u8], limit: u64) -> Result<Self, GenesisError> {
         let name = || file.to_owned();
         let unpacked;

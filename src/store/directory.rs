@@ -5,7 +5,7 @@ use std::path::Path;
 use rocksdb::{DB, IteratorMode};
 
 use super::guard::disk_error;
-use super::layout::{CODES, META, NODES, STAGING};
+use super::layout::{CODES, META, NODES, PREIMAGES, STAGING};
 use super::{Access, StoreError, options};
 
 /// Whether `dir` holds a `RocksDB` database; a directory with other things in it is refused.
@@ -35,7 +35,8 @@ pub(super) fn is_database(dir: &Path) -> Result<bool, StoreError> {
     Ok(false)
 }
 
-pub(super) fn check_families(dir: &Path, access: Access) -> Result<(), StoreError> {
+/// Refuses a database that is no store's; whether it has a family of preimages.
+pub(super) fn check_families(dir: &Path, access: Access) -> Result<bool, StoreError> {
     let other = |found| StoreError::OtherFormat { dir: dir.into(), found };
     // A database of another engine has a CURRENT file too (LevelDB, Pebble), and cannot be listed.
     let families = DB::list_cf(&options::database(), dir).map_err(|error| {
@@ -45,12 +46,12 @@ pub(super) fn check_families(dir: &Path, access: Access) -> Result<(), StoreErro
             other(format!("another layout ({error})"))
         }
     })?;
-    let known = [rocksdb::DEFAULT_COLUMN_FAMILY_NAME, NODES, CODES, STAGING, META];
+    let known = [rocksdb::DEFAULT_COLUMN_FAMILY_NAME, NODES, CODES, STAGING, META, PREIMAGES];
     if let Some(family) = families.iter().find(|family| !known.contains(&family.as_str())) {
         return Err(other(format!("a family \"{family}\" of another program")));
     }
     if families.iter().any(|family| family == META) {
-        return Ok(());
+        return Ok(families.iter().any(|family| family == PREIMAGES));
     }
     // Another program's database, or one of ours whose creation was interrupted: that one is empty.
     let db = DB::open_for_read_only(&options::database(), dir, false);
@@ -58,7 +59,7 @@ pub(super) fn check_families(dir: &Path, access: Access) -> Result<(), StoreErro
     match db.iterator(IteratorMode::Start).next() {
         Some(_) => Err(other("no families of this program".into())),
         None if access == Access::Read => Err(StoreError::Absent { dir: dir.into() }),
-        None => Ok(()),
+        None => Ok(false),
     }
 }
 

@@ -16,6 +16,9 @@ pub(super) const NODES: &str = "nodes";
 pub(super) const CODES: &str = "codes";
 /// hash → RLP of a verified node whose subtree is not complete.
 pub(super) const STAGING: &str = "staging";
+/// hash → the address or slot number that it is the hash of. Made with the first of them: a store without any can be
+/// opened by programs that do not know the family.
+pub(super) const PREIMAGES: &str = "preimages";
 /// Format version, chain id, checkpoint, one record for each root.
 pub(super) const META: &str = "meta";
 
@@ -33,6 +36,8 @@ pub(super) const KEY_SYNCED: &[u8] = b"checkpoint/synced";
 pub(super) const KEY_JOURNAL: &[u8] = b"journal";
 /// → how far it was at the last sync to the disk, in the same way.
 pub(super) const KEY_JOURNAL_SYNCED: &[u8] = b"journal/synced";
+/// → JSON of how many preimages there are.
+pub(super) const KEY_PREIMAGES: &[u8] = b"preimages";
 /// followed by a root's 32 bytes → JSON of its [`RootRecord`](super::RootRecord).
 pub(super) const PREFIX_ROOT: &[u8] = b"root/";
 

@@ -6,7 +6,7 @@ use rocksdb::{
 };
 
 use super::RoundLimits;
-use super::layout::{CODES, META, NODES, STAGING};
+use super::layout::{CODES, META, NODES, PREIMAGES, STAGING};
 use crate::memory::Memory;
 
 /// The memory of an open store.
@@ -62,15 +62,18 @@ pub(super) fn database() -> Options {
     options
 }
 
-pub(super) fn families(cache_bytes: usize) -> Vec<ColumnFamilyDescriptor> {
+pub(super) fn families(cache_bytes: usize, with_preimages: bool) -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(cache_bytes);
     let family = |name, options| ColumnFamilyDescriptor::new(name, options);
-    vec![
+    let preimages = with_preimages.then(|| family(PREIMAGES, hashed(&cache)));
+    let mut families = vec![
         family(NODES, sorted(&cache)),
         family(CODES, sorted(&cache)),
         family(STAGING, hashed(&cache)),
         family(META, hashed(&cache)),
-    ]
+    ];
+    families.extend(preimages);
+    families
 }
 
 /// How a table is written that is to be ingested.

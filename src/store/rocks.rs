@@ -57,25 +57,34 @@ impl Store {
     /// # Errors
     /// As with [`open`](Self::open).
     pub fn open_with(dir: &Path, access: Access, memory: StoreMemory) -> Result<Self, StoreError> {
+        Self::open_families(dir, access, memory, false)
+    }
+
+    /// Opens the store for writing, and makes the family of preimages if it has none.
+    ///
+    /// # Errors
+    /// As with [`open`](Self::open).
+    pub fn open_for_preimages(dir: &Path) -> Result<Self, StoreError> {
+        Self::open_families(dir, Access::Write, StoreMemory::default(), true)
+    }
+
+    fn open_families(
+        dir: &Path,
+        access: Access,
+        memory: StoreMemory,
+        make_preimages: bool,
+    ) -> Result<Self, StoreError> {
         let exists = is_database(dir)?;
         if access == Access::Create {
             std::fs::create_dir_all(dir).map_err(|source| StoreError::Io { path: dir.into(), source })?;
         } else if !exists {
             return Err(StoreError::Absent { dir: dir.into() });
         }
-        if exists {
-            check_families(dir, access)?;
-        }
+        let has_preimages = exists && check_families(dir, access)?;
+        let families = || options::families(memory.cache_bytes, has_preimages || make_preimages);
         let open = || match access {
-            Access::Read => DB::open_cf_descriptors_read_only(
-                &options::database(),
-                dir,
-                options::families(memory.cache_bytes),
-                false,
-            ),
-            Access::Create | Access::Write => {
-                DB::open_cf_descriptors(&options::database(), dir, options::families(memory.cache_bytes))
-            }
+            Access::Read => DB::open_cf_descriptors_read_only(&options::database(), dir, families(), false),
+            Access::Create | Access::Write => DB::open_cf_descriptors(&options::database(), dir, families()),
         };
         let opened = match open() {
             Err(error) if access != Access::Read && is_damage(&error) && journal::restore::tables(dir) => open(),
@@ -358,7 +367,7 @@ impl Store {
         Ok(values.into_iter().collect::<Result<_, _>>()?)
     }
 
-    fn record<T: serde::de::DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, StoreError> {
+    pub(super) fn record<T: serde::de::DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, StoreError> {
         self.db.get_cf(self.family(META)?, key)?.map(|value| parse(key, &value)).transpose()
     }
 

@@ -20,6 +20,9 @@ const PEER: &str = "url nodes requests errors corrupt";
 /// What `sync` says of a peer beyond the contract.
 const PEER_MORE: [&str; 4] = ["absent", "stale", "dialect", "latency_ms"];
 const STATUS: &str = "format_version chain_id roots progress staged_nodes disk_bytes";
+/// What `status` adds to it, and to a root.
+const STATUS_MORE: [&str; 2] = ["preimage_addresses", "preimage_slots"];
+const ROOT_MORE: [&str; 1] = ["addresses_known"];
 const ROOT: &str = "root block_number state accounts slots codes nodes";
 const VERIFY: &str = "root ok nodes accounts slots codes missing corrupt duration_ms";
 const REPAIR: &str = "root ok missing corrupt faults nodes_set_back nodes_fetched codes_fetched bytes_downloaded requests \
@@ -103,10 +106,10 @@ fn sync_verify_repair_and_status_print_exactly_the_contracts_fields() {
     assert_eq!((&repaired["nodes"], &repaired["requests"]), (&json!(nodes), &json!(0)));
 
     let status = statesync(["status", "--datadir", world.dir(), "--json"]).exits(0).json();
-    assert_fields(&status, STATUS, &[]);
-    assert_fields(&status["roots"][0], ROOT, &[]);
+    assert_fields(&status, STATUS, &STATUS_MORE);
+    assert_fields(&status["roots"][0], ROOT, &ROOT_MORE);
     let root = json!({ "root": world.root(), "block_number": null, "state": "complete", "accounts": accounts,
-        "slots": slots, "codes": codes, "nodes": nodes });
+        "slots": slots, "codes": codes, "nodes": nodes, "addresses_known": 0.0 });
     assert_eq!(status["roots"], json!([root]));
     assert_eq!((&status["format_version"], &status["chain_id"]), (&json!(3), &json!(1)));
     assert_eq!((&status["progress"], &status["staged_nodes"]), (&json!(1.0), &json!(0)));

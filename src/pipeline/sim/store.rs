@@ -82,7 +82,11 @@ impl SimStore {
     pub(super) fn commit(&mut self, job: &Job, synced: bool) -> Result<(), String> {
         let content = &mut self.now;
         let hashes = job.commit.stage.iter().map(|(hash, _)| *hash);
-        self.written.0.lock().unwrap().extend(hashes.chain(job.commit.complete.iter().map(|complete| complete.key.hash)));
+        self.written
+            .0
+            .lock()
+            .unwrap()
+            .extend(hashes.chain(job.commit.complete.iter().map(|complete| complete.key.hash)));
         for (hash, rlp) in &job.commit.stage {
             content.staging.insert(*hash, rlp.clone());
         }

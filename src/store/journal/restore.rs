@@ -24,7 +24,7 @@ pub(in crate::store) fn tables(store: &Path) -> bool {
 /// Tries each source in the place of what is missing: the sizes, which the database checks, tell the right one. There are
 /// four at most.
 fn place(store: &Path, sources: &[PathBuf]) -> bool {
-    let opened = DB::open_cf_descriptors_read_only(&options::database(), store, options::families(0), false);
+    let opened = DB::open_cf_descriptors_read_only(&options::database(), store, options::families(0, false), false);
     let Err(error) = opened else { return true };
     let Some(missing) = missing(&error).map(|name| store.join(name)).filter(|path| !path.exists()) else {
         return false;
