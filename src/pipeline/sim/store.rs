@@ -46,7 +46,7 @@ struct Written(Mutex<BTreeSet<H256>>);
 impl SurelyAbsent for Written {
     fn is_surely_absent(&self, hash: &H256) -> bool {
         // One in eight is not known for sure, as with a filter.
-        hash.as_bytes()[31] % 8 > 0 && !self.0.lock().unwrap().contains(hash)
+        !hash.as_bytes()[31].is_multiple_of(8) && !self.0.lock().unwrap().contains(hash)
     }
 }
 
