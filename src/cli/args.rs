@@ -246,6 +246,10 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) genesis: Option<PathBuf>,
 
+    /// Memory for what is read of the store again and again, in MiB
+    #[arg(long, value_name = "MIB", default_value = "512", value_parser = mebibytes, conflicts_with = "genesis")]
+    pub(super) cache: usize,
+
     /// The address to listen on. Anyone who reaches it can read the state
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8545")]
     pub(super) listen: SocketAddr,
@@ -295,9 +299,12 @@ fn positive(text: &str) -> Result<usize, String> {
 
 fn memory(text: &str) -> Result<Memory, String> {
     const LEAST: usize = Memory::LEAST_BYTES >> 20;
-    let mebibytes = text.parse().ok().filter(|number: &usize| *number >= LEAST);
-    let bytes = mebibytes.and_then(|number| number.checked_mul(1 << 20));
+    let bytes = mebibytes(text).ok().filter(|bytes| *bytes >= Memory::LEAST_BYTES);
     bytes.map(Memory::within).ok_or(format!("not a number from {LEAST} on"))
+}
+
+fn mebibytes(text: &str) -> Result<usize, String> {
+    positive(text)?.checked_mul(1 << 20).ok_or("too large a number".into())
 }
 
 pub(super) fn hash(text: &str) -> Result<H256, String> {

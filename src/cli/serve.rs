@@ -7,7 +7,7 @@ use super::exit::{Exit, Failure};
 use super::signals::{Signals, runtime};
 use crate::genesis::Genesis;
 use crate::serve::{MemoryState, Options, Server, Source};
-use crate::store::{Access, Store};
+use crate::store::{Access, Store, StoreMemory};
 use crate::ui;
 
 pub(super) fn run(arguments: &ServeArgs) -> Result<Exit, Failure> {
@@ -40,7 +40,9 @@ pub(super) fn run(arguments: &ServeArgs) -> Result<Exit, Failure> {
 
 fn source(arguments: &ServeArgs) -> Result<Arc<dyn Source>, Failure> {
     match (&arguments.datadir, &arguments.genesis) {
-        (Some(datadir), _) => Ok(Arc::new(Store::open(datadir, Access::Read)?)),
+        (Some(datadir), _) => {
+            Ok(Arc::new(Store::open_with(datadir, Access::Read, StoreMemory::reading(arguments.cache))?))
+        }
         (None, Some(file)) => Ok(Arc::new(in_memory(&Genesis::read(file)?)?)),
         (None, None) => Err(Failure::new(Exit::Usage, "give --datadir or --genesis")),
     }

@@ -12,6 +12,7 @@ mod fees;
 mod http;
 mod key;
 mod memory;
+mod message;
 mod methods;
 mod options;
 mod outgoing;

@@ -1,15 +1,18 @@
 //! JSON-RPC 2.0: one call or a batch in, its reply out. The rules beyond the standard are geth's (`rpc/handler.go`).
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use serde::{Deserialize, Deserializer};
+use primitive_types::H256;
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::message::Message;
 use super::params::text;
-use super::reply::{NO_ID, Refusal, push_answer, push_refusal};
+use super::reply::{NO_ID, Refusal, push_answer, push_data, push_refusal};
 use super::{Options, Source, methods};
 
 /// Answers bodies from a source.
@@ -25,6 +28,9 @@ pub(super) struct Rpc {
 /// Bytes that room for replies is counted in.
 const UNIT: usize = 1 << 10;
 
+/// Nodes of a batch that are read together, and are in memory then: 600 kB at most.
+const READ_TOGETHER: usize = 1_000;
+
 /// What a server has done so far. Counters only grow and are exact once the requests counted have been answered.
 #[derive(Debug, Default)]
 pub struct ServeStats {
@@ -36,16 +42,6 @@ pub struct ServeStats {
     pub found: AtomicU64,
     /// Connections accepted.
     pub connections: AtomicU64,
-}
-
-/// One element of a body.
-enum Message<'a> {
-    /// A call; its id is raw JSON.
-    Call { id: &'a str, method: &'a RawValue, params: Option<&'a RawValue> },
-    /// A call without an id, which gets no answer; no method does anything but answer.
-    Notification,
-    /// Something else, answered under its id if it has one.
-    Invalid { id: &'a str },
 }
 
 impl Rpc {
@@ -79,10 +75,13 @@ impl Rpc {
         if body.trim_ascii().is_empty() {
             return out;
         }
-        match serde_json::from_slice::<&RawValue>(body) {
-            Ok(json) if json.get().starts_with('[') => self.answer_batch(json, &mut out),
+        if body.trim_ascii_start().starts_with(b"[") {
+            self.answer_batch(body, &mut out);
+            return out;
+        }
+        match serde_json::from_slice(body) {
             Ok(json) => {
-                self.answer_one(&Message::read(json), &mut out);
+                self.answer_one(&Message::read(json), None, &mut out);
             }
             Err(_) => {
                 push_refusal(&mut out, NO_ID, Refusal::PARSE_ERROR);
@@ -91,9 +90,9 @@ impl Rpc {
         out
     }
 
-    fn answer_batch(&self, json: &RawValue, out: &mut Vec<u8>) {
+    fn answer_batch(&self, body: &[u8], out: &mut Vec<u8>) {
         let deadline = Instant::now() + self.options.answer_timeout;
-        let Ok(elements) = serde_json::from_str::<Vec<&RawValue>>(json.get()) else {
+        let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(body) else {
             push_refusal(out, NO_ID, Refusal::PARSE_ERROR);
             return;
         };
@@ -109,35 +108,54 @@ impl Rpc {
             out.push(b']');
             return;
         }
+        let messages: Vec<Message<'_>> = messages.collect();
         let mut payload = 0;
-        for message in messages {
-            let start = out.len();
-            out.push(if start == 0 { b'[' } else { b',' });
-            let bytes = match message.call_id() {
-                Some(id) if payload > self.options.batch_bytes => self.refuse(id, Refusal::RESPONSE_TOO_LARGE, out),
-                Some(id) if Instant::now() >= deadline => self.refuse(id, Refusal::TIMED_OUT, out),
-                _ => self.answer_one(&message, out),
-            };
-            if bytes == 0 {
-                out.truncate(start);
+        for messages in messages.chunks(READ_TOGETHER) {
+            let is_over = payload > self.options.batch_bytes || Instant::now() >= deadline;
+            let mut nodes = if is_over { HashMap::new() } else { self.nodes(messages) };
+            for (place, message) in messages.iter().enumerate() {
+                let start = out.len();
+                out.push(if start == 0 { b'[' } else { b',' });
+                let bytes = match message.call_id() {
+                    Some(id) if payload > self.options.batch_bytes => self.refuse(id, Refusal::RESPONSE_TOO_LARGE, out),
+                    Some(id) if Instant::now() >= deadline => self.refuse(id, Refusal::TIMED_OUT, out),
+                    _ => self.answer_one(message, nodes.remove(&place), out),
+                };
+                if bytes == 0 {
+                    out.truncate(start);
+                }
+                payload += bytes;
             }
-            payload += bytes;
         }
         if !out.is_empty() {
             out.push(b']');
         }
     }
+    /// The nodes that messages ask for, by the messages' places, as far as they are there. A read that fails is not
+    /// noted: who asks for one alone hears of it.
+    fn nodes(&self, messages: &[Message<'_>]) -> HashMap<usize, Cow<'_, [u8]>> {
+        let asked = messages.iter().enumerate().filter_map(|(place, message)| Some((place, message.node()?)));
+        let (places, hashes): (Vec<usize>, Vec<H256>) = asked.unzip();
+        let found = self.source.nodes(&hashes).unwrap_or_default();
+        places.into_iter().zip(found).filter_map(|(place, node)| Some((place, node?))).collect()
+    }
 
-    /// Writes the answer to one message, if it gets one. Returns how many bytes its result or error takes.
-    fn answer_one(&self, message: &Message<'_>, out: &mut Vec<u8>) -> usize {
+    /// Writes the answer to one message, if it gets one: the node that it asks for, if that has been read. Returns how
+    /// many bytes its result or error takes.
+    fn answer_one(&self, message: &Message<'_>, node: Option<Cow<'_, [u8]>>, out: &mut Vec<u8>) -> usize {
         match message {
             Message::Notification => 0,
             Message::Invalid { id } => self.refuse(id, Refusal::INVALID_REQUEST, out),
             Message::Call { id, method, params } => {
                 count(&self.stats.items, 1);
                 push_answer(out, id, |out| {
-                    let method = text(method).ok_or(Refusal::INVALID_REQUEST)?;
-                    let found = methods::call(&*self.source, &method, *params, out)?;
+                    let found = if let Some(node) = node {
+                        push_data(out, &node);
+                        true
+                    } else {
+                        let method = text(method).ok_or(Refusal::INVALID_REQUEST)?;
+                        methods::call(&*self.source, &method, *params, out)?
+                    };
                     count(&self.stats.found, u64::from(found));
                     Ok(())
                 })
@@ -149,44 +167,6 @@ impl Rpc {
         count(&self.stats.items, 1);
         push_refusal(out, id, refusal)
     }
-}
-
-impl<'a> Message<'a> {
-    fn read(json: &'a RawValue) -> Self {
-        #[derive(Deserialize)]
-        struct Fields<'a> {
-            #[serde(borrow)]
-            jsonrpc: Option<&'a RawValue>,
-            // `"id": null` is an id.
-            #[serde(borrow, default, deserialize_with = "present")]
-            id: Option<&'a RawValue>,
-            #[serde(borrow)]
-            method: Option<&'a RawValue>,
-            #[serde(borrow)]
-            params: Option<&'a RawValue>,
-        }
-        let Ok(Fields { jsonrpc, id, method, params }) = serde_json::from_str(json.get()) else {
-            return Self::Invalid { id: NO_ID };
-        };
-        let id = id.map(RawValue::get);
-        let scalar = id.filter(|id| !id.starts_with(['{', '[']));
-        let method = method.filter(|method| method.get().starts_with('"') && method.get() != r#""""#);
-        let version = jsonrpc.filter(|version| version.get() == r#""2.0""#);
-        match (version.and(method), scalar) {
-            (Some(method), Some(id)) => Self::Call { id, method, params },
-            (Some(_), None) if id.is_none() => Self::Notification,
-            _ => Self::Invalid { id: scalar.unwrap_or(NO_ID) },
-        }
-    }
-
-    fn call_id(&self) -> Option<&'a str> {
-        if let Self::Call { id, .. } = self { Some(id) } else { None }
-    }
-}
-
-/// Tells `null` from nothing.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 fn count(counter: &AtomicU64, more: u64) {

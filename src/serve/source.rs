@@ -16,6 +16,14 @@ pub trait Source: Send + Sync + 'static {
     /// When the source cannot tell.
     fn node(&self, hash: &H256) -> Result<Option<Cow<'_, [u8]>>, SourceError>;
 
+    /// The same of each of many, in their order.
+    ///
+    /// # Errors
+    /// When the source cannot tell.
+    fn nodes(&self, hashes: &[H256]) -> Result<Vec<Option<Cow<'_, [u8]>>>, SourceError> {
+        hashes.iter().map(|hash| self.node(hash)).collect()
+    }
+
     /// The code with this hash, if it is there.
     ///
     /// # Errors
@@ -66,11 +74,13 @@ impl From<StoreError> for SourceError {
     }
 }
 
-// One read for each key: of present keys, a sorted batch is hardly cheaper (measured with this filter: 6.9 to 10.2 us a
-// key against 8.4 to 9.6).
 impl Source for Store {
     fn node(&self, hash: &H256) -> Result<Option<Cow<'_, [u8]>>, SourceError> {
         Ok(Self::node(self, hash)?.map(Cow::Owned))
+    }
+
+    fn nodes(&self, hashes: &[H256]) -> Result<Vec<Option<Cow<'_, [u8]>>>, SourceError> {
+        Ok(Self::nodes(self, hashes)?.into_iter().map(|node| node.map(Cow::Owned)).collect())
     }
 
     fn code(&self, hash: &H256) -> Result<Option<Cow<'_, [u8]>>, SourceError> {

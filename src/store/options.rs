@@ -19,6 +19,14 @@ pub struct StoreMemory {
     pub cache_bytes: usize,
 }
 
+impl StoreMemory {
+    /// That of a store that is only read, with a cache of so many bytes.
+    #[must_use]
+    pub fn reading(cache_bytes: usize) -> Self {
+        Self { cache_bytes, ..Self::default() }
+    }
+}
+
 impl Default for StoreMemory {
     fn default() -> Self {
         Memory::default().store

@@ -106,12 +106,12 @@ fn copied(dir: &Path) -> TempDir {
     copy
 }
 
-/// What another process finds when the one that has the store open is killed.
 /// The usual memory, but for these limits.
 fn memory(round: RoundLimits) -> StoreMemory {
     StoreMemory { round, ..StoreMemory::default() }
 }
 
+/// What another process finds when the one that has the store open is killed.
 fn killed(dir: &TempDir, store: Store, limits: RoundLimits) -> (TempDir, Store) {
     let copy = copied(dir.path());
     drop(store);
@@ -131,6 +131,19 @@ fn what_is_committed_is_present_and_nothing_else() {
     assert_eq!(store.presence(&keys).unwrap(), expected);
     assert_eq!(store.node(&hash(1)).unwrap().as_deref(), Some(b"one".as_slice()));
     assert_eq!(store.code(&hash(2)).unwrap().as_deref(), Some(b"two".as_slice()));
+}
+
+#[test]
+fn nodes_that_are_read_together_are_those_that_are_read_one_by_one() {
+    let (_dir, store) = new_store();
+    write(&store, &commit((0..200).map(|number| complete(node(number), Some(&[number]), false)).collect(), vec![]));
+    store.settle().unwrap();
+    write(&store, &commit(vec![complete(node(201), Some(b"in the journal"), false)], vec![]));
+    let hashes: Vec<H256> = (0..=255).rev().chain([201, 7, 7]).map(hash).chain([EMPTY_ROOT]).collect();
+    let one_by_one: Vec<_> = hashes.iter().map(|hash| store.node(hash).unwrap()).collect();
+    assert_eq!(one_by_one.iter().flatten().count(), 200 + 1 + 3 + 1);
+    assert_eq!(store.nodes(&hashes).unwrap(), one_by_one);
+    assert_eq!(store.nodes(&[]).unwrap(), [] as [Option<Vec<u8>>; 0]);
 }
 
 #[test]
