@@ -13,7 +13,7 @@
 //!
 //! [`pipeline::Sync`] is the sync; [`store::Store`] is where it writes; [`peers`] is whom it asks; [`trie`] holds the
 //! pure parts: the strict node codec, the scheduler, the builder and the walker. [`serve`] answers other syncs,
-//! [`verify`] checks a stored state, [`state`] reads one, [`export`] writes one for other tools, [`survey`] looks peers
+//! [`verify`] checks a stored state, [`state`] reads one, [`export`] writes one for other tools, [`prune`] drops what is no longer wanted, [`survey`] looks peers
 //! over before a sync, [`cli`] is the program.
 //!
 //! # The whole life of a state
@@ -64,6 +64,7 @@ pub mod peers;
 pub mod pipeline;
 pub mod pivot;
 pub mod preimages;
+pub mod prune;
 pub mod serve;
 pub mod state;
 pub mod store;

@@ -2,6 +2,7 @@
 
 mod export;
 mod preimages;
+mod prune;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use primitive_types::H256;
 
 pub(super) use self::export::{ExportArgs, Format as ExportFormat};
 pub(super) use self::preimages::{FetchArgs, ImportArgs as ImportPreimagesArgs, PreimagesArgs, PreimagesCommand};
+pub(super) use self::prune::PruneArgs;
 use super::read_args::{DiffArgs, GetArgs, ProofArgs};
 use crate::memory::Memory;
 use crate::peers::{BlockId, Compression, Dialect, PoolLimits};
@@ -74,6 +76,8 @@ pub(super) enum Command {
     Import(ImportArgs),
     /// Write a state in a form that another tool loads
     Export(ExportArgs),
+    /// Drop what the states that stay do not need, and give the space back
+    Prune(PruneArgs),
     /// Add the addresses and slot numbers that the state is the hash of, for exports that need them
     Preimages(PreimagesArgs),
     /// Serve states by JSON-RPC: to other syncs as a peer, to wallets and tools as an archive

@@ -12,6 +12,7 @@ mod import;
 mod peers;
 mod preimages;
 mod proof;
+mod prune;
 mod read_args;
 mod reading;
 mod repair;
@@ -70,6 +71,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Import(arguments) => import::run(cli, arguments),
         Command::Export(arguments) => export::run(cli, arguments),
         Command::Preimages(arguments) => preimages::run(cli, arguments),
+        Command::Prune(arguments) => prune::run(cli, arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Demo(arguments) => demo::run(cli, arguments),
         Command::Completions { shell } => docs::completions(*shell),

@@ -41,7 +41,7 @@ pub(super) fn open_with(datadir: &Path, roots: &[H256]) -> Result<Store, Failure
 }
 
 /// A root node that is there has its whole state below it. Where it is not, the record says why.
-fn check(store: &Store, root: H256) -> Result<(), Failure> {
+pub(super) fn check(store: &Store, root: H256) -> Result<(), Failure> {
     if store.node(&root)?.is_some() {
         return Ok(());
     }
@@ -59,7 +59,7 @@ fn check(store: &Store, root: H256) -> Result<(), Failure> {
 }
 
 /// What helps where a node or code is missing or corrupt.
-const REPAIR: &str = "run `statesync repair` with a peer that has this state: it fetches what is missing or corrupt, \
+pub(super) const REPAIR: &str = "run `statesync repair` with a peer that has this state: it fetches what is missing or corrupt, \
                       and no more";
 
 impl From<StateError<StoreError>> for Failure {

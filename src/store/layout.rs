@@ -38,6 +38,8 @@ pub(super) const KEY_JOURNAL: &[u8] = b"journal";
 pub(super) const KEY_JOURNAL_SYNCED: &[u8] = b"journal/synced";
 /// → JSON of how many preimages there are.
 pub(super) const KEY_PREIMAGES: &[u8] = b"preimages";
+/// There while rows have been removed whose space the disk does not have back yet.
+pub(super) const KEY_PRUNED: &[u8] = b"pruned";
 /// followed by a root's 32 bytes → JSON of its [`RootRecord`](super::RootRecord).
 pub(super) const PREFIX_ROOT: &[u8] = b"root/";
 

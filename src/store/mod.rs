@@ -15,9 +15,11 @@ mod options;
 mod preimages;
 mod presence;
 mod record;
+mod removal;
 mod retract;
 mod rocks;
 mod scan;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -29,5 +31,6 @@ pub use self::options::StoreMemory;
 pub use self::preimages::PreimageCounts;
 pub use self::presence::Presence;
 pub use self::record::{Block, Checkpoint, RootRecord, RootState, Totals};
+pub use self::removal::Removed;
 pub use self::retract::{Damage, Retracted};
 pub use self::rocks::{Access, Store};

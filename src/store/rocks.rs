@@ -252,20 +252,31 @@ impl Store {
         Ok(self.stored_node(hash)?.map(|node| node.rlp))
     }
 
-    /// The RLP of each of many nodes, in their order. Together they cost two thirds of what they cost one by one.
+    /// The RLP of each of many complete nodes, in their order.
     ///
     /// # Errors
     /// When the database fails.
     pub fn nodes(&self, hashes: &[H256]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let nodes = hashes.iter().zip(self.stored_nodes(hashes)?);
+        let rlp = |(hash, node): (&H256, Option<StoredNode>)| match node {
+            Some(node) => Ok(Some(node.rlp)),
+            // It may be the empty trie's root.
+            None => self.node(hash),
+        };
+        nodes.map(rlp).collect()
+    }
+
+    /// Many complete nodes, in their order. Together they cost two thirds of what they cost one by one.
+    pub(crate) fn stored_nodes(&self, hashes: &[H256]) -> Result<Vec<Option<StoredNode>>, StoreError> {
         let mut sorted: Vec<(&H256, usize)> = hashes.iter().zip(0..).collect();
         sorted.sort_unstable();
         let keys: Vec<&H256> = sorted.iter().map(|(hash, _)| *hash).collect();
         let mut nodes = vec![None; hashes.len()];
         for ((hash, place), row) in sorted.iter().zip(self.values(NODES, &keys)?) {
             let node = match row {
-                Some(row) => Some(layout::node(&row).1.to_vec()),
-                // It may be in the journal, or the empty trie's root.
-                None => self.node(hash)?,
+                Some(row) => Some(stored(&row)),
+                None if self.journal.is_some() => self.stored_node(hash)?,
+                None => None,
             };
             if let Some(place) = nodes.get_mut(*place) {
                 *place = node;
@@ -281,10 +292,7 @@ impl Store {
             return Ok(Some(StoredNode { level: Some(level), rlp }));
         }
         let row = self.db.get_pinned_cf(self.family(NODES)?, hash)?;
-        Ok(row.map(|row| {
-            let (level, rlp) = layout::node(&row);
-            StoredNode { level: Some(level), rlp: rlp.to_vec() }
-        }))
+        Ok(row.map(|row| stored(&row)))
     }
 
     /// A code's bytes.
@@ -463,6 +471,11 @@ impl NodeSource for Store {
     fn scan(&self, first: u8, take: &mut dyn FnMut(H256, Level, &[u8])) -> Result<bool, StoreError> {
         self.scan_nodes(first, take).map(|()| true)
     }
+}
+
+fn stored(row: &[u8]) -> StoredNode {
+    let (level, rlp) = layout::node(row);
+    StoredNode { level: Some(level), rlp: rlp.to_vec() }
 }
 
 pub(super) fn json<T: serde::Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {

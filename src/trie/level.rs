@@ -44,7 +44,7 @@ impl Level {
 
     /// As it is stored.
     #[must_use]
-    pub fn byte(self) -> u8 {
+    pub const fn byte(self) -> u8 {
         self.0
     }
 

@@ -47,6 +47,7 @@ mod pivot;
 mod power;
 mod preimages;
 mod proof;
+mod prune;
 mod refusals;
 mod resume;
 mod serving;

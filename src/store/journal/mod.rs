@@ -62,7 +62,7 @@ impl RoundLimits {
 const DIRECTORY: &str = "journal";
 
 /// How the names of tables end that are being written.
-const TABLE: &str = "sst";
+pub(super) const TABLE: &str = "sst";
 
 /// Threads that sort at the end of a sync, when there is nothing else to do.
 pub(super) const THREADS_AT_THE_END: usize = 2;

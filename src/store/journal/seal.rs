@@ -4,24 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use primitive_types::H256;
-use rocksdb::{DB, IngestExternalFileOptions, Options, SstFileWriter};
+use rocksdb::DB;
 
 use super::round::{PARTS, Part, Place, Round, Rows};
-use super::{TABLE, directory, restore};
-use crate::store::guard::{disk_error, io_error};
+use crate::store::guard::io_error;
 use crate::store::layout::{CODES, NODES};
+use crate::store::table::{Table, ingest};
 use crate::store::{StoreError, options};
 
 /// A round of fewer rows is sorted by one thread also at the end of a sync: another table to look into costs more.
 const ROWS_FOR_TWO: usize = 100_000;
-
-/// A table of a family, being written.
-struct Table<'a> {
-    store: &'a Path,
-    path: PathBuf,
-    writer: SstFileWriter<'a>,
-    is_open: bool,
-}
 
 /// Ingests the complete rows of `rounds`, on up to `threads` threads. All nodes appear in the database at once: one that
 /// an earlier round holds may be complete by what is in a later one.
@@ -47,36 +39,26 @@ pub(super) fn seal(db: &DB, store: &Path, rounds: &[Arc<Round>], threads: usize)
     Ok(())
 }
 
-fn ingest(db: &DB, store: &Path, family: &'static str, paths: Vec<PathBuf>) -> Result<(), StoreError> {
-    if paths.is_empty() {
-        return Ok(());
-    }
-    let missing = || StoreError::Corrupt { what: format!("family {family} is missing") };
-    let mut options = IngestExternalFileOptions::default();
-    options.set_move_files(true);
-    let family = db.cf_handle(family).ok_or_else(missing)?;
-    db.ingest_external_file_cf_opts(family, &options, paths).map_err(|error| {
-        restore::tables(store);
-        disk_error(store, error)
-    })
-}
-
 /// Writes the tables of some groups, which follow each other in the order of keys: that of nodes, and that of codes.
 fn write(store: &Path, number: usize, groups: &[Vec<&Part>]) -> Result<(Option<PathBuf>, Option<PathBuf>), StoreError> {
     let options = options::table();
-    let mut nodes = Table::new(&options, store, NODES, number);
-    let mut codes = Table::new(&options, store, CODES, number);
+    let mut nodes = Table::new(&options, store, &format!("{NODES}-{number}"));
+    let mut codes = Table::new(&options, store, &format!("{CODES}-{number}"));
     for group in groups {
         let files = group.iter().map(|part| part.read_all()).collect::<std::io::Result<Vec<_>>>();
         let mut files = files.map_err(|error| io_error(store, error))?;
         for row in complete(group.iter().map(|part| &part.codes)) {
-            codes.put(row.hash, files.get(row.file).and_then(|file| row.place.bytes_in(file)))?;
+            codes.put(row.hash, bytes(row.hash, files.get(row.file).and_then(|file| row.place.bytes_in(file)))?)?;
         }
         for row in complete(group.iter().map(|part| &part.nodes)) {
-            nodes.put(row.hash, files.get_mut(row.file).and_then(|file| row.place.row_in(file)))?;
+            nodes.put(row.hash, bytes(row.hash, files.get_mut(row.file).and_then(|file| row.place.row_in(file)))?)?;
         }
     }
     Ok((nodes.finish()?, codes.finish()?))
+}
+
+fn bytes<'a>(hash: &H256, row: Option<&'a [u8]>) -> Result<&'a [u8], StoreError> {
+    row.ok_or_else(|| StoreError::Corrupt { what: format!("the journal lacks {hash:?}") })
 }
 
 /// A complete row, in one of some files.
@@ -97,31 +79,4 @@ fn complete<'a>(rows: impl Iterator<Item = &'a Rows>) -> Vec<Row<'a>> {
     sorted.sort_unstable_by(|one, other| one.prefix.cmp(&other.prefix).then_with(|| one.hash.cmp(other.hash)));
     sorted.dedup_by(|one, other| one.hash == other.hash);
     sorted
-}
-
-impl<'a> Table<'a> {
-    fn new(options: &'a Options, store: &'a Path, family: &'static str, number: usize) -> Self {
-        let path = directory(store).join(format!("{family}-{number}.{TABLE}"));
-        Self { store, path, writer: SstFileWriter::create(options), is_open: false }
-    }
-
-    fn put(&mut self, hash: &H256, row: Option<&[u8]>) -> Result<(), StoreError> {
-        let Some(row) = row else {
-            return Err(StoreError::Corrupt { what: format!("the journal lacks {hash:?}") });
-        };
-        if !self.is_open {
-            self.writer.open(&self.path).map_err(|error| disk_error(self.store, error))?;
-            self.is_open = true;
-        }
-        self.writer.put(hash, row).map_err(|error| disk_error(self.store, error))
-    }
-
-    /// Syncs the table to the disk and gives its path; `None` for one without rows.
-    fn finish(mut self) -> Result<Option<PathBuf>, StoreError> {
-        if !self.is_open {
-            return Ok(None);
-        }
-        self.writer.finish().map_err(|error| disk_error(self.store, error))?;
-        Ok(Some(self.path))
-    }
 }

@@ -93,11 +93,18 @@ impl Watched {
 
     /// Reads on to the first message that is such.
     pub(crate) fn until(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        self.find(is_it).unwrap_or_else(|| panic!("it ended before {what}:\n{}", self.said))
+    }
+
+    /// Reads on to the first message that is such, or to the end.
+    pub(crate) fn find(&mut self, is_it: impl Fn(&Value) -> bool) -> Option<Value> {
         loop {
             let from = self.said.len();
-            assert_ne!(self.stderr.read_line(&mut self.said).unwrap(), 0, "it ended before {what}:\n{}", self.said);
+            if self.stderr.read_line(&mut self.said).unwrap() == 0 {
+                return None;
+            }
             match serde_json::from_str(&self.said[from..]) {
-                Ok(message) if is_it(&message) => return message,
+                Ok(message) if is_it(&message) => return Some(message),
                 _ => {}
             }
         }

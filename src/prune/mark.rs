@@ -1,0 +1,84 @@
+//! Finding what roots reach, level by level.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use primitive_types::H256;
+use rayon::prelude::*;
+
+use super::PruneError;
+use super::lists::Lists;
+use crate::store::Store;
+use crate::trie::{EMPTY_ROOT, Leaf, Level, Nibbles, StoredNode, decode, keccak256_batch};
+
+/// Nodes that are read and hashed together.
+const BATCH: usize = 1_024;
+
+/// The kind of list that has the nodes which stay.
+pub(super) const NODES: u8 = u8::MAX;
+
+/// The kind of list that has the codes which stay.
+pub(super) const CODES: u8 = Level::CODE.byte();
+
+/// What stays.
+pub(super) struct Marked {
+    /// Lists of the kind [`NODES`].
+    pub(super) nodes: Lists,
+    /// Lists of the kind [`CODES`].
+    pub(super) codes: Lists,
+}
+
+/// Everything that `roots` reach. A node has one level only, and refers to nodes of later levels only: so once a level's
+/// turn has come, all of its nodes are known, and each is read once.
+pub(super) fn mark(store: &Store, roots: &[H256], scratch: &Path, marked: &AtomicU64) -> Result<Marked, PruneError> {
+    let failed = |source| PruneError::Scratch { path: scratch.into(), source };
+    let (wanted, nodes) = (Lists::new(scratch), Lists::new(scratch));
+    let roots = roots.iter().filter(|root| **root != EMPTY_ROOT);
+    wanted.add(roots.map(|root| (Level::ROOT.byte(), *root))).map_err(failed)?;
+    for level in (0..CODES).map(Level::from_byte) {
+        (0..=u8::MAX).into_par_iter().try_for_each(|first| {
+            let hashes = wanted.take(level.byte(), first).map_err(failed)?;
+            for hashes in hashes.chunks(BATCH) {
+                wanted.add(references(store, level, hashes)?).map_err(failed)?;
+                marked.fetch_add(hashes.len() as u64, Ordering::Relaxed);
+            }
+            nodes.add(hashes.into_iter().map(|hash| (NODES, hash))).map_err(failed)
+        })?;
+    }
+    Ok(Marked { nodes, codes: wanted })
+}
+
+/// What nodes of one level refer to, and at which level that is.
+fn references(store: &Store, level: Level, hashes: &[H256]) -> Result<Vec<(u8, H256)>, PruneError> {
+    let unsound = |hash: &H256, how: &str| PruneError::Unsound { what: format!("node {hash:?} {how}") };
+    let mut nodes = Vec::with_capacity(hashes.len());
+    for (hash, node) in hashes.iter().zip(store.stored_nodes(hashes)?) {
+        nodes.push(node.ok_or_else(|| unsound(hash, "is missing"))?);
+    }
+    let inputs: Vec<&[u8]> = nodes.iter().map(|node| node.rlp.as_slice()).collect();
+    let mut references = Vec::new();
+    for ((hash, node), got) in hashes.iter().zip(&nodes).zip(keccak256_batch(&inputs)) {
+        if got != *hash {
+            return Err(unsound(hash, "has other bytes than its hash says"));
+        }
+        refer(level, node, &mut references).ok_or_else(|| unsound(hash, "is no node that may be where it is"))?;
+    }
+    Ok(references)
+}
+
+/// Adds what one node refers to. `None` where it is not a node of this level.
+fn refer(level: Level, node: &StoredNode, references: &mut Vec<(u8, H256)>) -> Option<()> {
+    let (trie, depth) = level.place().filter(|_| node.level == Some(level))?;
+    // Which nibbles lead to it does not matter, only how many.
+    let links = decode(trie, &Nibbles::zeros(depth)?, false, &node.rlp).ok()?;
+    for child in links.children {
+        let below = u8::try_from(child.path.len() - depth).ok()?;
+        references.push((level.byte().checked_add(below)?, child.hash));
+    }
+    for leaf in links.leaves {
+        let Leaf::Account { account, .. } = leaf else { continue };
+        references.extend(account.has_storage().then_some((Level::STORAGE_ROOT.byte(), account.storage_root)));
+        references.extend(account.has_code().then_some((CODES, account.code_hash)));
+    }
+    Some(())
+}
