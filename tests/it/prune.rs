@@ -99,7 +99,7 @@ fn after_ten_moves_exactly_the_kept_state_stays_and_the_disk_has_the_space_back(
 
     // Another one can be had again: only what is not there is fetched.
     let store = open(path);
-    let first = moved.summaries[0].clone();
+    let first = moved.summaries[0];
     let served = moved.peer.served();
     assert!(sync(&store, &[moved.peer.url()], options(first.root)).is_complete());
     let (both, _) = in_memory([&moved.genesis[0], &moved.genesis[MOVES]]);
