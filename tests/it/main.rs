@@ -46,6 +46,7 @@ mod peers_command;
 mod pivot;
 mod power;
 mod preimages;
+mod preimages_fetch;
 mod proof;
 mod refusals;
 mod resume;
