@@ -7,6 +7,7 @@
 //! Everything is hashed again on its way out, and memory holds the siblings along one path and one code, whatever the
 //! size of the state or of one contract in it.
 
+mod bound;
 #[cfg(feature = "parquet")]
 mod directory;
 mod error;
