@@ -25,6 +25,7 @@ mod docs_commands;
 mod duckdb;
 mod eth_methods;
 mod export;
+mod export_ends;
 mod foundry;
 mod full_disk;
 mod fuzz_corpus;
