@@ -137,7 +137,8 @@ impl Rpc {
                 count(&self.stats.items, 1);
                 push_answer(out, id, |out| {
                     let method = text(method).ok_or(Refusal::INVALID_REQUEST)?;
-                    let found = methods::call(&*self.source, &method, *params, out)?;
+                    let call = methods::Call { source: &*self.source, method: &method, params: *params };
+                    let found = methods::run(call, out)?;
                     count(&self.stats.found, u64::from(found));
                     Ok(())
                 })
