@@ -120,6 +120,11 @@ impl Watch<'_> {
     /// Counts one more, and ends where that is wanted.
     pub(crate) fn tick(self) -> Result<(), ExportError> {
         self.done.fetch_add(1, Ordering::Relaxed);
+        self.check()
+    }
+
+    /// Ends where that is wanted.
+    pub(crate) fn check(self) -> Result<(), ExportError> {
         if self.stop.load(Ordering::Relaxed) { Err(ExportError::Stopped) } else { Ok(()) }
     }
 }
