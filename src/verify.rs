@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use primitive_types::H256;
 use rayon::prelude::*;
 
-use self::shards::{Shards, lock};
+use self::shards::Shards;
 use self::weights::Weights;
+use crate::lock::lock;
 use crate::store::{Damage, Totals};
 use crate::trie::{Event, Fault, Leaf, Links, NodeSource, Place, Target, Walk};
 

@@ -79,6 +79,10 @@ impl From<ExportError> for Failure {
                 Exit::VerificationFailed,
                 "run `statesync repair` with a peer that has this state, then the same command again",
             ),
+            ExportError::Endless { .. } | ExportError::TooLarge => (
+                Exit::VerificationFailed,
+                "no chain has such a state, though every hash in it is right: see where its root comes from",
+            ),
             ExportError::Preimages { .. } => (
                 Exit::Incomplete,
                 "get them with `statesync preimages fetch` from a peer or `statesync preimages import` from a file, then run \

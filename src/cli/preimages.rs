@@ -120,7 +120,7 @@ impl From<PreimageError> for Failure {
             PreimageError::Read { .. } => Self::new(Exit::Usage, message).hint("check the file, and that it is whole"),
             PreimageError::NotOne { .. } => Self::new(Exit::Usage, message)
                 .hint("say with --format what it is, and check that it is whole; what came before is kept"),
-            PreimageError::Peers(_) => Self::new(Exit::Incomplete, message)
+            PreimageError::Peers(_) | PreimageError::Unanswered { .. } => Self::new(Exit::Incomplete, message)
                 .hint("run the same command again when they are back: what was fetched is kept"),
             PreimageError::Stopped => ExportError::Stopped.into(),
         }

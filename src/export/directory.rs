@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::ExportError;
-use super::output::{check_free, partial_name, sync_parent};
+use super::output::{check_free, partial_name, remove_leftovers, sync_parent};
 
 /// A directory under another name beside its own, until it is finished; removed when it is dropped before.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ impl Directory {
         check_free(path, force)?;
         check_entries(path, entries).map_err(failed)?;
         let partial = partial_name(path)?;
+        remove_leftovers(path);
         std::fs::create_dir(&partial).map_err(failed)?;
         Ok(Self { path: path.into(), partial, force, entries, finished: false })
     }

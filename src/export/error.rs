@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use primitive_types::H256;
 
+use super::bound::LEAVES_MAX;
 use crate::store::StoreError;
 use crate::trie::{Fault, Target};
 
@@ -41,6 +42,15 @@ pub enum ExportError {
         /// What is wrong with it; `None` when it is missing.
         fault: Option<Fault>,
     },
+    /// A trie refers to its own nodes more often than the trie of any chain's state can.
+    #[error("{} refers to its own nodes again and again", owner.map_or("the account trie".into(), |owner| format!("the storage of account {owner:?}")))]
+    Endless {
+        /// Whose storage; `None` for the account trie.
+        owner: Option<H256>,
+    },
+    /// It has more than any chain's state.
+    #[error("the state has more than {LEAVES_MAX} accounts and slots")]
+    TooLarge,
     /// The format names accounts and slots themselves, and not all of them are known.
     #[error("the preimages of {accounts} of {of_accounts} accounts and of {slots} of {of_slots} slots are missing")]
     Preimages {

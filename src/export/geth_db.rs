@@ -30,8 +30,8 @@ const FLAT_ROOT: &[u8] = b"SnapshotRoot";
 const FLAT_PROGRESS: &[u8] = b"SnapshotGenerator";
 
 /// Hashes that are remembered as written. Most repetitions are near, or of a few codes and storage tries that very many
-/// accounts share; a row that is written once more does no harm.
-const REMEMBERED: usize = 1 << 20;
+/// accounts share; a row that is written once more does no harm. As many as a table of 2^20 places takes: 35 MiB.
+const REMEMBERED: usize = (1 << 20) / 8 * 7;
 
 /// How geth names nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

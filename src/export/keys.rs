@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use primitive_types::H256;
 
+use super::bound::Bound;
 use super::ordered::{Found, Ordered, Step};
 use super::{ExportError, Watch, check_root};
 use crate::store::Store;
@@ -17,12 +18,15 @@ pub(crate) fn each_key<E: From<ExportError>>(
     take: &mut dyn FnMut(H256) -> Result<(), E>,
 ) -> Result<(), E> {
     check_root(store, root)?;
-    for found in Ordered::new(store, Place::root(None, root)) {
+    let mut bound = Bound::of(store)?;
+    for found in bound.accounts(store, root) {
         let Found::Leaf(Leaf::Account { key, account }) = found? else { continue };
+        bound.leaf()?;
         watch.tick()?;
         take(key)?;
-        for found in Ordered::new(store, Place::root(Some(key), account.storage_root)) {
+        for found in bound.storage(store, key, account.storage_root) {
             if let Found::Leaf(Leaf::Slot { key, .. }) = found? {
+                bound.leaf()?;
                 watch.tick()?;
                 take(key)?;
             }

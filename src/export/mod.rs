@@ -7,6 +7,7 @@
 //! Everything is hashed again on its way out, and memory holds the siblings along one path and one code, whatever the
 //! size of the state or of one contract in it.
 
+mod bound;
 #[cfg(feature = "parquet")]
 mod directory;
 mod error;
@@ -108,7 +109,7 @@ pub fn export(
 #[cfg(feature = "parquet")]
 fn tables(store: &Store, root: H256, path: &Path, force: bool, watch: Watch<'_>) -> Result<Exported, ExportError> {
     let directory = directory::Directory::create(path, force, &parquet::ENTRIES)?;
-    let mut tables = parquet::Tables::create(store, &root, &directory)?;
+    let mut tables = parquet::Tables::create(store, &root, &directory, watch)?;
     let counts = run(store, root, &mut tables, watch)?;
     let bytes = tables.finish()?;
     directory.finish()?;

@@ -19,6 +19,8 @@ pub(super) struct Ordered<'a, S> {
     source: &'a S,
     /// What was met and not given yet, the next one last.
     stack: Vec<Step>,
+    /// Nodes that may still come.
+    left: u64,
 }
 
 /// What is still to be given.
@@ -37,7 +39,12 @@ where
     /// The trie below a place, or nothing for an empty trie's root.
     pub(super) fn new(source: &'a S, start: Place) -> Self {
         let stack = if start.hash == EMPTY_ROOT { Vec::new() } else { vec![Step::Node(start)] };
-        Self { source, stack }
+        Self { source, stack, left: u64::MAX }
+    }
+
+    /// The same, as long as there are no more nodes than so many.
+    pub(super) fn at_most(self, nodes: u64) -> Self {
+        Self { left: nodes, ..self }
     }
 
     /// What has been met and not given yet.
@@ -46,6 +53,7 @@ where
     }
 
     fn node(&mut self, place: Place) -> Result<Found, ExportError> {
+        self.left = self.left.checked_sub(1).ok_or(ExportError::Endless { owner: place.owner })?;
         let unsound = |fault| ExportError::NotSound { target: Box::new(Target::Node(place)), fault };
         let rlp = self.source.node(&place.hash)?.ok_or_else(|| unsound(None))?.rlp;
         let got = keccak256(&rlp);

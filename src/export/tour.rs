@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 
 use primitive_types::{H256, U256};
 
-use super::ordered::{Found, Ordered};
+use super::bound::Bound;
+use super::ordered::Found;
 use super::{ExportError, Exported, Watch};
 use crate::store::Store;
 use crate::trie::{Account, Fault, Leaf, Place, Target, keccak256};
@@ -59,8 +60,8 @@ pub(super) fn tour(
     writer: &mut impl Writer,
     watch: Watch<'_>,
 ) -> Result<Exported, ExportError> {
-    let mut counts = Exported::default();
-    for found in Ordered::new(store, Place::root(None, root)) {
+    let (mut counts, mut bound) = (Exported::default(), Bound::of(store)?);
+    for found in bound.accounts(store, root) {
         match found? {
             Found::Node(place, rlp) => writer.node(&place, &rlp)?,
             Found::Leaf(Leaf::Account { key, account }) => {
@@ -68,8 +69,9 @@ pub(super) fn tour(
                 counts.accounts += 1;
                 counts.contracts += u64::from(account.has_code());
                 writer.account(&entry)?;
-                counts.slots += storage(store, &entry, writer, watch)?;
+                counts.slots += storage(store, &entry, writer, &mut bound, watch)?;
                 writer.end_account(&entry)?;
+                bound.leaf()?;
                 watch.tick()?;
             }
             // An account trie has none.
@@ -79,14 +81,21 @@ pub(super) fn tour(
     Ok(counts)
 }
 
-fn storage(store: &Store, entry: &Entry, writer: &mut impl Writer, watch: Watch<'_>) -> Result<u64, ExportError> {
+fn storage(
+    store: &Store,
+    entry: &Entry,
+    writer: &mut impl Writer,
+    bound: &mut Bound,
+    watch: Watch<'_>,
+) -> Result<u64, ExportError> {
     let mut slots = 0;
-    for found in Ordered::new(store, Place::root(Some(entry.key), entry.account.storage_root)) {
+    for found in bound.storage(store, entry.key, entry.account.storage_root) {
         match found? {
             Found::Node(place, rlp) => writer.node(&place, &rlp)?,
             Found::Leaf(Leaf::Slot { key, value }) => {
                 writer.slot(key, value)?;
                 slots += 1;
+                bound.leaf()?;
                 watch.tick()?;
             }
             // A storage trie has none.
@@ -111,6 +120,11 @@ impl Watch<'_> {
     /// Counts one more, and ends where that is wanted.
     pub(crate) fn tick(self) -> Result<(), ExportError> {
         self.done.fetch_add(1, Ordering::Relaxed);
+        self.check()
+    }
+
+    /// Ends where that is wanted.
+    pub(crate) fn check(self) -> Result<(), ExportError> {
         if self.stop.load(Ordering::Relaxed) { Err(ExportError::Stopped) } else { Ok(()) }
     }
 }

@@ -39,9 +39,17 @@ pub enum PreimageError {
         /// How far into it, decompressed.
         at: u64,
     },
-    /// No peer answered.
+    /// No peer answers any more.
     #[error("no peer answers: {0}")]
     Peers(String),
+    /// A peer gave no word on some, and no other peer has them.
+    #[error("{keys} accounts and slots were not answered for: {why}")]
+    Unanswered {
+        /// How many.
+        keys: u64,
+        /// The peer, and what it said instead.
+        why: String,
+    },
     /// It was stopped from outside.
     #[error("stopped")]
     Stopped,

@@ -1,6 +1,7 @@
 //! Addresses and slot numbers from files and peers. The state is keyed by their hashes; a tool that wants them itself
 //! needs them beside it. Nothing of it has to be believed: each is stored under its own hash.
 
+mod asked;
 mod error;
 mod fetch;
 mod file;

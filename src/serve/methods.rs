@@ -15,13 +15,17 @@ const NOT_FOUND: &str = "pebble: not found";
 /// The namespaces served, with geth's version of each.
 const MODULES: &[u8] = br#"{"debug":"1.0","eth":"1.0","net":"1.0","rpc":"1.0","web3":"1.0"}"#;
 
-/// Runs one method over `source` and writes its result. Returns whether the result is a value of the database.
-pub(super) fn call(
-    source: &dyn Source,
-    method: &str,
-    params: Option<&RawValue>,
-    out: &mut Vec<u8>,
-) -> Result<bool, Refusal> {
+/// What is asked, and of what.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub(super) source: &'a dyn Source,
+    pub(super) method: &'a str,
+    pub(super) params: Option<&'a RawValue>,
+}
+
+/// Runs one method and writes its result. Returns whether the result is a value of the database.
+pub(super) fn run(call: Call<'_>, out: &mut Vec<u8>) -> Result<bool, Refusal> {
+    let Call { source, method, params } = call;
     match method {
         "debug_dbGet" => return db_get(source, &Params::read(params, 1)?, out).map(|()| true),
         "debug_getRawHeader" => get_raw_header(source, &Params::read(params, 1)?, out)?,
@@ -47,7 +51,7 @@ pub(super) fn call(
             Params::read(params, 0)?;
             about(source, method, out)?;
         }
-        _ if state::call(source, method, params, out)? => {}
+        _ if state::run(call, out)? => {}
         _ => return Err(Refusal::no_method(method)),
     }
     Ok(false)

@@ -154,7 +154,8 @@ impl Rpc {
                         true
                     } else {
                         let method = text(method).ok_or(Refusal::INVALID_REQUEST)?;
-                        methods::call(&*self.source, &method, *params, out)?
+                        let call = methods::Call { source: &*self.source, method: &method, params: *params };
+                        methods::run(call, out)?
                     };
                     count(&self.stats.found, u64::from(found));
                     Ok(())

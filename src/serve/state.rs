@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use primitive_types::{H160, H256, U256};
-use serde_json::value::RawValue;
 
 use super::block::BlockId;
+use super::methods::Call;
 use super::params::{Params, invalid, text};
 use super::reply::{Refusal, push_data, push_number, push_quantity};
 use super::{Source, SourceError};
@@ -27,12 +27,8 @@ const METHODS: [(&str, usize); 6] = [
 ];
 
 /// Runs a method and writes its result, if it is one of these.
-pub(super) fn call(
-    source: &dyn Source,
-    method: &str,
-    params: Option<&RawValue>,
-    out: &mut Vec<u8>,
-) -> Result<bool, Refusal> {
+pub(super) fn run(call: Call<'_>, out: &mut Vec<u8>) -> Result<bool, Refusal> {
+    let Call { source, method, params } = call;
     let Some((_, most)) = METHODS.iter().find(|(name, _)| *name == method) else { return Ok(false) };
     let params = Params::read(params, *most)?;
     let address = address(&params)?;

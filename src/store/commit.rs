@@ -1,6 +1,6 @@
 //! The one way of writing: commits, and how they come into the database.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 use primitive_types::H256;
 use rocksdb::{WriteBatch, WriteOptions};
@@ -10,6 +10,7 @@ use super::journal::{self, Journal, Mark, Sorting};
 use super::layout::{KEY_CHECKPOINT, KEY_JOURNAL, KEY_JOURNAL_SYNCED, KEY_SYNCED, META, NODES, STAGING, root_key};
 use super::rocks::json;
 use super::{Checkpoint, RootRecord, RootState, Store, StoreError};
+use crate::lock::lock;
 use crate::trie::{Commit, Kind, Level};
 
 /// A batch is written when it has so many bytes: it is in memory twice until then.
@@ -223,6 +224,6 @@ impl Store {
     }
 
     fn superseded(&self) -> MutexGuard<'_, Vec<H256>> {
-        self.superseded.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.superseded)
     }
 }

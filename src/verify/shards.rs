@@ -1,9 +1,11 @@
 //! A table that threads fill together.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use primitive_types::H256;
+
+use crate::lock::lock;
 
 /// Shards of a table, so that threads seldom meet at one lock.
 const SHARDS: usize = 64;
@@ -33,9 +35,4 @@ impl<V: Copy> Shards<V> {
     fn of(&self, hash: &H256) -> Option<&Mutex<HashMap<H256, V>>> {
         self.0.get(usize::from(hash.as_bytes()[0]) % SHARDS)
     }
-}
-
-/// A table is whole even if a thread died while it held the lock: each use is one operation.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

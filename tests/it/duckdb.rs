@@ -16,11 +16,11 @@ for query in json.load(sys.stdin):
     print(json.dumps(duckdb.sql(query).fetchall()))
 ";
 
-/// A Python that has `DuckDB`; says so if none is given.
+/// A Python that has `DuckDB`, by `scripts/duckdb`; says so if none is given.
 fn python() -> Option<String> {
     let python = std::env::var("STATESYNC_TEST_DUCKDB").ok();
     if python.is_none() {
-        eprintln!("left out: set STATESYNC_TEST_DUCKDB to a python3 that has the package duckdb");
+        eprintln!("left out: set STATESYNC_TEST_DUCKDB=$(scripts/duckdb install) to test with DuckDB");
     }
     python
 }

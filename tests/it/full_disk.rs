@@ -14,15 +14,15 @@ use crate::support::{MEDIUM, Output, Peer, References, Seed, in_memory, state, s
 const FILE_BLOCKS: u32 = 2_048;
 
 /// The small disk, and what takes most of it.
-const DISK_BYTES: usize = 16 << 20;
+pub(crate) const DISK_BYTES: usize = 16 << 20;
 const BALLAST_BYTES: usize = DISK_BYTES - (2 << 20);
 
 /// A file system in memory, unmounted when this value goes.
-struct SmallDisk(TempDir);
+pub(crate) struct SmallDisk(pub(crate) TempDir);
 
 impl SmallDisk {
     /// None, and a message, where mounting is not allowed.
-    fn mount() -> Option<Self> {
+    pub(crate) fn mount() -> Option<Self> {
         let dir = TempDir::new().unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={DISK_BYTES}"), "tmpfs"]).arg(dir.path());

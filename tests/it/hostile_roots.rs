@@ -4,118 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use primitive_types::H256;
-use rlp::RlpStream;
-use statesync::genesis::StateSink;
 use statesync::pipeline::{Outcome, SyncError};
-use statesync::serve::MemoryState;
-use statesync::trie::{EMPTY_CODE_HASH, EMPTY_ROOT, Level, keccak256};
+use statesync::trie::{EMPTY_CODE_HASH, EMPTY_ROOT};
 use tempfile::TempDir;
 
+use crate::support::forge::{Forge, account, branch, branch_with, extension, leaf, list, plain_account, string};
 use crate::support::{
-    CODES, NODES, Peer, STAGING, Served, assert_all_hashes_are_right, items, open, options, rows, statesync, sync,
-    verified,
+    CODES, NODES, Peer, STAGING, Served, assert_all_hashes_are_right, items, open, options, rows, statesync,
+    statesync_in, sync, verified,
 };
 
 /// Far more than any of this takes; what is without an end takes longer.
 const BOUNDED: Duration = Duration::from_secs(60);
-
-/// Nodes and codes made by hand.
-#[derive(Default)]
-struct Forge(MemoryState);
-
-impl Forge {
-    fn node(&mut self, rlp: &[u8]) -> H256 {
-        let Ok(()) = StateSink::node(&mut self.0, Level::ROOT, keccak256(rlp), rlp);
-        keccak256(rlp)
-    }
-
-    fn code(&mut self, code: &[u8]) -> H256 {
-        let Ok(()) = StateSink::code(&mut self.0, keccak256(code), code);
-        keccak256(code)
-    }
-
-    /// A root whose first child is this node, and whose second is an account.
-    fn root_over(&mut self, node: &[u8]) -> H256 {
-        let (child, other) = (self.node(node), self.node(&leaf(63, &plain_account())));
-        self.node(&branch(&[(0, &string(&child.0)), (1, &string(&other.0))]))
-    }
-
-    /// A root whose only accounts have these storage roots.
-    fn root_of(&mut self, storage_roots: &[H256]) -> H256 {
-        let leaves: Vec<Vec<u8>> = storage_roots
-            .iter()
-            .map(|storage| string(&self.node(&leaf(63, &account(storage, &EMPTY_CODE_HASH))).0))
-            .collect();
-        let other = string(&self.node(&leaf(63, &plain_account())).0);
-        let children: Vec<(usize, &[u8])> = (0..).zip(leaves.iter().map(Vec::as_slice)).collect();
-        self.node(&branch(&[children.as_slice(), &[(15, &other)]].concat()))
-    }
-
-    /// Branches above a node at this depth, each with the next one for all of its children: 16 to the power of the
-    /// depth places hold the node.
-    fn tower(&mut self, node: &[u8], depth: usize) -> H256 {
-        let reference = |rlp: &[u8]| if rlp.len() < 32 { rlp.to_vec() } else { string(&keccak256(rlp).0) };
-        let mut top = node.to_vec();
-        for _ in 0..depth {
-            self.node(&top);
-            let child = reference(&top);
-            top = branch(&std::array::from_fn::<_, 16, _>(|nibble| (nibble, child.as_slice())));
-        }
-        self.node(&top)
-    }
-}
-
-fn string(bytes: &[u8]) -> Vec<u8> {
-    rlp::encode(&bytes).to_vec()
-}
-
-/// A list of items that are RLP already.
-fn list(items: &[&[u8]]) -> Vec<u8> {
-    let mut stream = RlpStream::new_list(items.len());
-    for item in items {
-        stream.append_raw(item, 1);
-    }
-    stream.out().to_vec()
-}
-
-/// A path as it stands in a leaf or an extension.
-fn hex_prefix(nibbles: &[u8], leaf: bool) -> Vec<u8> {
-    let flag = if leaf { 2 } else { 0 };
-    let (first, rest) = match nibbles.split_first() {
-        Some((first, rest)) if nibbles.len() % 2 == 1 => ((flag + 1) << 4 | first, rest),
-        _ => (flag << 4, nibbles),
-    };
-    [&[first][..], &rest.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect::<Vec<_>>()].concat()
-}
-
-/// A leaf with so many nibbles left.
-fn leaf(nibbles: usize, value: &[u8]) -> Vec<u8> {
-    list(&[&string(&hex_prefix(&vec![7; nibbles], true)), &string(value)])
-}
-
-fn extension(nibbles: usize, child: &H256) -> Vec<u8> {
-    list(&[&string(&hex_prefix(&vec![7; nibbles], false)), &string(&child.0)])
-}
-
-/// A branch with these children, which are RLP already.
-fn branch(children: &[(usize, &[u8])]) -> Vec<u8> {
-    branch_with(children, &[0x80])
-}
-
-fn branch_with(children: &[(usize, &[u8])], value: &[u8]) -> Vec<u8> {
-    let mut all = [[0x80].as_slice(); 17];
-    children.iter().for_each(|(nibble, child)| all[*nibble] = child);
-    all[16] = value;
-    list(&all)
-}
-
-fn account(storage_root: &H256, code_hash: &H256) -> Vec<u8> {
-    list(&[&[0x01], &[0x02], &string(&storage_root.0), &string(&code_hash.0)])
-}
-
-fn plain_account() -> Vec<u8> {
-    account(&EMPTY_ROOT, &EMPTY_CODE_HASH)
-}
 
 /// What a sync of the state says, from a peer that has all of it; it has to end, with nothing stored as complete.
 fn refusal(forge: Forge, root: H256) -> String {
@@ -292,15 +192,8 @@ fn one_storage_trie_of_a_thousand_accounts_is_fetched_once() {
         let account = list(&[&nonce, &[2], &string(&storage.0), &string(&code.0)]);
         level.push(forge.node(&leaf(61, &account)));
     }
-    while level.len() > 1 {
-        let hashes: Vec<Vec<u8>> = level.iter().map(|hash| string(&hash.0)).collect();
-        let parent = |children: &[Vec<u8>]| {
-            let children: Vec<(usize, &[u8])> = children.iter().map(Vec::as_slice).enumerate().collect();
-            branch(&children)
-        };
-        level = hashes.chunks(16).map(|children| forge.node(&parent(children))).collect();
-    }
-    let (root, all) = (level[0], items(&forge.0));
+    let root = forge.pyramid(level);
+    let all = items(&forge.0);
     let (peer, dir) = (Peer::honest(&Arc::new(forge.0)), TempDir::new().unwrap());
     let store = open(dir.path());
     assert!(sync(&store, &[peer.url()], options(root)).is_complete());
@@ -346,6 +239,29 @@ fn a_state_with_every_key_is_synced_and_counted_without_visiting_them() {
         let (root, path) = (format!("{root:?}"), other.path().to_str().unwrap());
         statesync(["sync", "-r", &served.url, "--root", &root, "--datadir", path]).exits(0);
         assert!(rows(other.path(), STAGING).is_empty());
+        assert!(started.elapsed() < BOUNDED);
+    }
+}
+
+#[test]
+fn a_state_with_every_key_is_not_exported() {
+    for of_slots in [false, true] {
+        let (forge, root, _) = endless(of_slots);
+        let (peer, dir) = (Peer::honest(&Arc::new(forge.0)), TempDir::new().unwrap());
+        let store = open(&dir.path().join("store"));
+        assert!(sync(&store, &[peer.url()], options(root)).is_complete());
+        drop(store);
+        let started = Instant::now();
+        let path = |name| dir.path().join(name).to_str().unwrap().to_owned();
+        for format in ["geth-dump", "geth-db", "alloc"] {
+            let more = if format == "geth-db" { ["--keys", "hash"].as_slice() } else { &[] };
+            let base = ["export", "--datadir", &path("store"), "--format", format, "--out", &path("out")];
+            let output = statesync_in(&[], &[&base, more].concat()).exits(4);
+            let trie = if of_slots { "the storage of account 0x" } else { "the account trie" };
+            let says = |part| output.stderr.contains(part);
+            assert!(says(trie) && says("refers to its own nodes again and again"), "{output:?}");
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         assert!(started.elapsed() < BOUNDED);
     }
 }

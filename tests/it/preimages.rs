@@ -11,7 +11,7 @@ use crate::export::{Exporter, lines};
 use crate::support::{Output, SMALL, Seed, state, statesync_in};
 
 /// A made-up state whose storage has slots with known numbers, and those numbers with the addresses.
-fn named(seed: u64) -> (Exporter, Vec<Vec<u8>>) {
+pub(crate) fn named(seed: u64) -> (Exporter, Vec<Vec<u8>>) {
     let mut genesis = state(seed, SMALL);
     let mut names: Vec<Vec<u8>> = Vec::new();
     for (number, account) in genesis.alloc.values_mut().enumerate() {
@@ -48,7 +48,7 @@ fn import(exporter: &Exporter, content: &[u8], more: &[&str]) -> Output {
     statesync_in(&[], &[&base, more].concat())
 }
 
-fn status(exporter: &Exporter) -> Value {
+pub(crate) fn status(exporter: &Exporter) -> Value {
     statesync_in(&[], &["status", "--datadir", exporter.store().to_str().unwrap(), "--json"]).exits(0).json()
 }
 

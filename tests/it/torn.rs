@@ -5,7 +5,6 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use primitive_types::H256;
 use rustix::process::Signal;
 use statesync::genesis::StateSummary;
 use statesync::serve::MemoryState;
@@ -57,18 +56,29 @@ fn boundaries(log: &Path) -> Vec<u64> {
     boundaries
 }
 
-/// Runs a sync to its middle, with several commits, and kills it.
-fn killed(peer: &Peer, root: H256, items: u64, dir: &Path) {
-    let (path, url, root) = (dir.to_str().unwrap(), peer.url(), format!("{root:?}"));
-    peer.allow(0);
-    let child = spawn(&["sync", "-r", &url, "--root", &root, "--datadir", path, "--batch-size", "16"]);
-    for _ in 0..COMMITS {
-        peer.allow(items / (COMMITS + 1));
-        peer.wait_for_limit();
-        // Longer than between two commits.
-        std::thread::sleep(std::time::Duration::from_millis(600));
+/// A state, and the store of a sync to it that was killed in its middle, after several commits.
+struct Torn {
+    memory: Arc<MemoryState>,
+    summary: StateSummary,
+    dir: TempDir,
+}
+
+impl Torn {
+    fn new(seed: u64) -> Self {
+        let (memory, [summary]) = in_memory([&state(seed, SHAPE)]);
+        let (peer, dir) = (Peer::honest(&memory), TempDir::new().unwrap());
+        let (path, url, root) = (dir.path().to_str().unwrap(), peer.url(), format!("{:?}", summary.root));
+        peer.allow(0);
+        let child = spawn(&["sync", "-r", &url, "--root", &root, "--datadir", path, "--batch-size", "16"]);
+        for _ in 0..COMMITS {
+            peer.allow(items(&memory) / (COMMITS + 1));
+            peer.wait_for_limit();
+            // Longer than between two commits.
+            std::thread::sleep(std::time::Duration::from_millis(600));
+        }
+        end_by(Signal::KILL, child);
+        Self { memory, summary, dir }
     }
-    end_by(Signal::KILL, child);
 }
 
 /// What the store counts is what it holds, or less; and a sync fetches the rest and no more.
@@ -90,11 +100,8 @@ fn counted(store: &Store) -> u64 {
 fn wherever_the_write_log_ends_the_store_is_whole_and_resumes() {
     let seed = Seed::or(41);
     let mut rng = seed.rng();
-    let (memory, [summary]) = in_memory([&state(seed.0, SHAPE)]);
+    let Torn { memory, summary, dir } = Torn::new(seed.0);
     let references = References::of(&memory, &[summary.root]);
-    let peer = Peer::honest(&memory);
-    let dir = TempDir::new().unwrap();
-    killed(&peer, summary.root, items(&memory), dir.path());
 
     let whole = log(dir.path());
     let size = whole.metadata().unwrap().len();
@@ -158,10 +165,7 @@ fn opened(dir: &Path) -> Content {
 fn wherever_a_file_of_the_journal_ends_what_is_before_that_is_kept() {
     let seed = Seed::or(43);
     let mut rng = seed.rng();
-    let (memory, [summary]) = in_memory([&state(seed.0, SHAPE)]);
-    let peer = Peer::honest(&memory);
-    let dir = TempDir::new().unwrap();
-    killed(&peer, summary.root, items(&memory), dir.path());
+    let Torn { memory, summary, dir } = Torn::new(seed.0);
     let whole = Content::read(dir.path());
     let files = journal_files(dir.path());
     assert_eq!(files.len(), 16);
@@ -199,10 +203,7 @@ fn wherever_a_file_of_the_journal_ends_what_is_before_that_is_kept() {
 fn a_file_of_the_journal_with_a_wrong_byte_is_kept_up_to_the_record_with_it() {
     let seed = Seed::or(44);
     let mut rng = seed.rng();
-    let (memory, [summary]) = in_memory([&state(seed.0, SHAPE)]);
-    let peer = Peer::honest(&memory);
-    let dir = TempDir::new().unwrap();
-    killed(&peer, summary.root, items(&memory), dir.path());
+    let Torn { memory, summary, dir } = Torn::new(seed.0);
     let whole = Content::read(dir.path());
     for (_, part, path) in journal_files(dir.path()) {
         let file = std::fs::read(&path).unwrap();
@@ -225,11 +226,8 @@ fn a_file_of_the_journal_with_a_wrong_byte_is_kept_up_to_the_record_with_it() {
 fn a_log_with_a_wrong_byte_is_whole_up_to_it() {
     let seed = Seed::or(42);
     let mut rng = seed.rng();
-    let (memory, [summary]) = in_memory([&state(seed.0, SHAPE)]);
+    let Torn { memory, summary, dir } = Torn::new(seed.0);
     let references = References::of(&memory, &[summary.root]);
-    let peer = Peer::honest(&memory);
-    let dir = TempDir::new().unwrap();
-    killed(&peer, summary.root, items(&memory), dir.path());
     let log = log(dir.path());
     let size = log.metadata().unwrap().len();
     let file = File::options().read(true).write(true).open(&log).unwrap();

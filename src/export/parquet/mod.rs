@@ -3,19 +3,22 @@
 //! Names and types of the columns are those that tools for Ethereum data have made usual, with the hashes beside what
 //! they are the hashes of: a row is there also where only its hash is known.
 
+mod hashes;
 mod table;
 
-use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use parquet::schema::types::TypePtr;
 use primitive_types::{H256, U256};
 
+use self::hashes::Hashes;
 use self::table::{Cell, Table, schema};
-use super::ExportError;
 use super::directory::Directory;
 use super::tour::{Entry, Writer};
+use super::{ExportError, Watch};
 use crate::store::{Store, StoreError};
+use crate::trie::keccak256;
 
 /// What is in the directory.
 pub(super) const ENTRIES: [&str; 3] = [ACCOUNTS, SLOTS, CODES];
@@ -51,15 +54,16 @@ const CODE_COLUMNS: &str = "message codes {
     optional int64 chain_id (INTEGER(64, false));
 }";
 
-/// Writes the three tables. Those of accounts and slots are a file for each first digit of the accounts' keys. Memory: a
-/// group of rows, and 32 bytes and the table's overhead for each distinct code.
+/// Writes the three tables. Those of accounts and slots are a file for each first digit of the accounts' keys. That of
+/// codes comes last, when it is known which there are. Memory: a group of rows of each, whatever the state has.
 pub(super) struct Tables<'a> {
     store: &'a Store,
     dir: PathBuf,
     accounts: Partitioned,
     slots: Partitioned,
-    codes: Table,
-    codes_written: HashSet<H256>,
+    /// Those of the accounts that came.
+    codes: Hashes,
+    watch: Watch<'a>,
     block_number: Cell,
     chain_id: Cell,
     /// Of the account that came last.
@@ -75,10 +79,13 @@ struct Partitioned {
 }
 
 impl<'a> Tables<'a> {
-    pub(super) fn create(store: &'a Store, root: &H256, directory: &Directory) -> Result<Self, ExportError> {
+    pub(super) fn create(
+        store: &'a Store,
+        root: &H256,
+        directory: &Directory,
+        watch: Watch<'a>,
+    ) -> Result<Self, ExportError> {
         let dir = directory.partial().to_owned();
-        let codes = dir.join(CODES);
-        make(&codes)?;
         let number = store.root(root)?.and_then(|record| record.block).map(|block| block.number);
         // The usual type has 32 bits; no chain is near them.
         let number = number.and_then(|number| u32::try_from(number).ok());
@@ -86,9 +93,9 @@ impl<'a> Tables<'a> {
             store,
             accounts: Partitioned { name: ACCOUNTS, schema: schema(ACCOUNT_COLUMNS)?, open: None },
             slots: Partitioned { name: SLOTS, schema: schema(SLOT_COLUMNS)?, open: None },
-            codes: Table::create(&codes.join("data.parquet"), &schema(CODE_COLUMNS)?)?,
+            codes: Hashes::create(&dir).map_err(|source| write_failed(&dir, source))?,
+            watch,
             dir,
-            codes_written: HashSet::new(),
             block_number: Cell::Int32(number.map(u32::cast_signed)),
             chain_id: Cell::Int64(store.chain_id()?.map(u64::cast_signed)),
             owner: (H256::zero(), Cell::Bytes(None)),
@@ -98,13 +105,14 @@ impl<'a> Tables<'a> {
 
     /// Ends all files; how many bytes they have.
     pub(super) fn finish(self) -> Result<u64, ExportError> {
-        let mut bytes = self.bytes + self.codes.finish()?;
+        let mut bytes = self.bytes;
         for partitioned in [self.accounts, self.slots] {
             make(&self.dir.join(partitioned.name))?;
             if let Some((_, table)) = partitioned.open {
                 bytes += table.finish()?;
             }
         }
+        bytes += write_codes(self.store, &self.dir, self.codes, &self.chain_id, self.watch)?;
         for name in ENTRIES {
             sync(&self.dir.join(name))?;
         }
@@ -156,11 +164,10 @@ impl Writer for Tables<'_> {
         ];
         self.bytes += self.accounts.add(&self.dir, &entry.key, row)?;
         self.owner = (entry.key, address);
-        if !entry.code.is_empty() && self.codes_written.insert(account.code_hash) {
-            let code = Cell::Bytes(Some(entry.code.clone()));
-            self.codes.add(vec![hash(&account.code_hash), code, self.chain_id.clone()])?;
+        if entry.code.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.codes.insert(account.code_hash).map_err(|source| write_failed(&self.dir, source))
     }
 
     fn slot(&mut self, key: H256, value: U256) -> Result<(), ExportError> {
@@ -180,6 +187,31 @@ impl Writer for Tables<'_> {
     }
 }
 
+/// Writes each code once, in the order of their hashes; how many bytes the table has.
+fn write_codes(
+    store: &Store,
+    dir: &Path,
+    hashes: Hashes,
+    chain_id: &Cell,
+    watch: Watch<'_>,
+) -> Result<u64, ExportError> {
+    let dir = dir.join(CODES);
+    make(&dir)?;
+    let mut table = Table::create(&dir.join("data.parquet"), &schema(CODE_COLUMNS)?)?;
+    hashes.each(
+        |source| write_failed(&dir, source),
+        |code_hash| {
+            watch.check()?;
+            // It was there and right when its account came.
+            let code = store.code(&code_hash)?.filter(|code| keccak256(code) == code_hash);
+            let code =
+                code.ok_or_else(|| StoreError::Corrupt { what: format!("code {code_hash:?} is not read twice") })?;
+            table.add(vec![hash(&code_hash), Cell::Bytes(Some(code)), chain_id.clone()])
+        },
+    )?;
+    table.finish()
+}
+
 fn hash(hash: &H256) -> Cell {
     Cell::Bytes(Some(hash.as_bytes().to_vec()))
 }
@@ -189,12 +221,16 @@ fn word(word: U256) -> Cell {
 }
 
 fn make(dir: &Path) -> Result<(), ExportError> {
-    std::fs::create_dir_all(dir).map_err(|source| ExportError::Write { path: dir.into(), source })
+    std::fs::create_dir_all(dir).map_err(|source| write_failed(dir, source))
+}
+
+fn write_failed(path: &Path, source: io::Error) -> ExportError {
+    ExportError::Write { path: path.into(), source }
 }
 
 /// The names in a directory, and in those below it, to the disk.
 fn sync(dir: &Path) -> Result<(), ExportError> {
-    let failed = |source| ExportError::Write { path: dir.into(), source };
+    let failed = |source| write_failed(dir, source);
     for entry in std::fs::read_dir(dir).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if path.is_dir() {

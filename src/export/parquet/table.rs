@@ -18,8 +18,8 @@ use crate::export::ExportError;
 
 /// Rows of one group: it is what a reader takes at once, and in memory until it is whole.
 const GROUP_ROWS: usize = 64 << 10;
-/// Bytes of one group, for rows with codes in them.
-const GROUP_BYTES: usize = 64 << 20;
+/// Bytes of one group, for rows with codes in them. They are in memory twice while the group is written.
+const GROUP_BYTES: usize = 32 << 20;
 
 /// A value of one column.
 #[derive(Clone, Debug)]

@@ -1,10 +1,11 @@
 //! Connections that carry one request at a time.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::{CONNECT_TIMEOUT, TransportError};
+use crate::lock::lock;
 
 /// An idle connection older than this is dropped, not used: geth pings every 30 s, and while idle nobody answers.
 const IDLE_MAX: Duration = Duration::from_secs(20);
@@ -96,7 +97,7 @@ impl<D: Dial> Inner<D> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Idle<D::Connection>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.idle)
     }
 }
 

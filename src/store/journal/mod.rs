@@ -18,7 +18,7 @@ mod seal;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use primitive_types::H256;
@@ -29,6 +29,7 @@ use self::record::Record;
 use self::round::{Addition, PARTS, Round, part_of};
 use super::guard::{disk_error, io_error};
 use super::{Presence, StoreError};
+use crate::lock::lock;
 use crate::trie::{Commit, Key, Kind, Level};
 
 /// How much a round of the journal holds. There are two at a time at most, but right after a kill.
@@ -377,8 +378,4 @@ pub(super) fn nodes_in(store: &Path, mark: &Mark) -> std::io::Result<u64> {
 /// Where the journal of the store in `store` is.
 pub(super) fn directory(store: &Path) -> PathBuf {
     store.join(DIRECTORY)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -299,7 +299,7 @@ impl Scheduler {
     pub fn committed(&mut self, done: Done) {
         self.held_bytes -= done.bytes;
         for id in done.ids {
-            self.table.forget(id);
+            self.table.remove(id);
         }
     }
 

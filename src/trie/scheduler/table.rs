@@ -123,19 +123,7 @@ impl Table {
         Found::New(id)
     }
 
-    /// Forgets a request, if it is still there.
-    pub(super) fn forget(&mut self, id: Id) {
-        let Some((generation, tenant)) = self.places.get_mut(id.place as usize) else { return };
-        if *generation == id.generation
-            && let Some(request) = tenant
-        {
-            self.by_key.remove(&request.item.key);
-            *generation = generation.wrapping_add(1);
-            *tenant = None;
-            self.free.push(id.place);
-        }
-    }
-
+    /// Forgets a request, if it is still there, and gives it back.
     pub(super) fn remove(&mut self, id: Id) -> Option<Request> {
         let (generation, tenant) = self.places.get_mut(id.place as usize)?;
         if *generation != id.generation {

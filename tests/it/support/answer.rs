@@ -108,7 +108,7 @@ impl Call {
 
 /// Whether a call reads a key of the database.
 pub(super) fn reads_a_key(call: &Value) -> bool {
-    matches!(call["method"].as_str(), Some("debug_dbGet" | "debug_getFromDb"))
+    matches!(call["method"].as_str(), Some("debug_dbGet" | "debug_getFromDb" | "debug_preimage"))
 }
 
 impl Request<'_> {

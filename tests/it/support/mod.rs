@@ -10,6 +10,7 @@ mod content;
 mod disk;
 mod fail_io;
 mod faults;
+pub(crate) mod forge;
 mod geth;
 mod half_path;
 mod journal;
