@@ -2,6 +2,7 @@
 
 mod export;
 mod preimages;
+mod scope;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use primitive_types::H256;
 
 pub(super) use self::export::{ExportArgs, Format as ExportFormat};
 pub(super) use self::preimages::{FetchArgs, ImportArgs as ImportPreimagesArgs, PreimagesArgs, PreimagesCommand};
+pub(super) use self::scope::ScopeArgs;
 use super::read_args::{DiffArgs, GetArgs, ProofArgs};
 use crate::memory::Memory;
 use crate::peers::{BlockId, Compression, Dialect, PoolLimits};
@@ -113,6 +115,9 @@ pub(super) struct SyncArgs {
     /// has fallen 64 behind. Needs a tag as --block
     #[arg(long, requires = "block")]
     pub(super) follow: bool,
+
+    #[command(flatten)]
+    pub(super) scope: ScopeArgs,
 
     /// The store's directory; made if it is not there
     #[arg(long, value_name = "DIR")]

@@ -51,6 +51,19 @@ impl Scope {
         self.0.first().is_some_and(Nibbles::is_empty)
     }
 
+    /// Itself, unless it is all of a state.
+    #[must_use]
+    pub fn part(&self) -> Option<&Self> {
+        if self.is_whole() { None } else { Some(self) }
+    }
+
+    /// Its share of the key space, 0 to 1.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        let share = |prefix: &Nibbles| i32::try_from(prefix.len()).map_or(0.0, |len| 16_f64.powi(-len));
+        self.0.iter().map(share).sum()
+    }
+
     /// The prefixes, in their order.
     #[must_use]
     pub fn prefixes(&self) -> &[Nibbles] {
