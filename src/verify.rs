@@ -90,27 +90,11 @@ where
     S: NodeSource + Sync,
     S::Error: Send,
 {
-    verify_listing(source, root, visited, FAULTS_LISTED)
+    verify_part(source, root, &Scope::whole(), visited, FAULTS_LISTED)
 }
 
-/// The same, with as many faults kept one by one as are wanted.
-///
-/// # Errors
-/// As with [`verify`].
-pub fn verify_listing<S>(
-    source: &S,
-    root: H256,
-    visited: &AtomicU64,
-    faults_listed: usize,
-) -> Result<Verification, S::Error>
-where
-    S: NodeSource + Sync,
-    S::Error: Send,
-{
-    verify_part(source, root, &Scope::whole(), visited, faults_listed)
-}
-
-/// The same, of a part of the state. The totals are those of the part, with the nodes on the way to it.
+/// The same, of a part of the state, with as many faults kept one by one as are wanted. The totals are those of the part,
+/// with the nodes on the way to it.
 ///
 /// # Errors
 /// As with [`verify`].

@@ -43,6 +43,11 @@ pub(super) fn run(cli: &Cli, arguments: &SyncArgs) -> Result<Exit, Failure> {
 async fn prepare(cli: &Cli, arguments: &SyncArgs, store: &Store) -> Result<(Connected, SyncOptions, Goal), Failure> {
     let connected = connect(&arguments.peers, Some(store)).await?;
     let goal = goal(arguments, &connected).await?;
+    let record = store.root(&goal.root)?.filter(|record| record.state == RootState::Damaged);
+    if record.is_some_and(|record| record.scope.is_none()) && !arguments.scope.scope().is_whole() {
+        return Err(Failure::new(Exit::VerificationFailed, format!("state {:?} is damaged", goal.root))
+            .hint("run `statesync repair` to its end first: it was here as a whole"));
+    }
     if let Some(said) = goal.said.as_ref().filter(|_| !cli.quiet && !cli.json) {
         ui::say(said);
     }

@@ -50,9 +50,8 @@ pub(super) fn default_root(store: &Store) -> Result<H256, Failure> {
     let message = "the store holds no complete state";
     let partial = store.roots()?.into_iter().find(|record| record.state == RootState::Partial);
     Err(match partial.and_then(|record| Some((record.root, record.into_partial()?))) {
-        Some((root, scope)) => {
-            Failure::new(Exit::Incomplete, format!("{message}, only a part of {root:?}: {scope}")).hint(reading::WHOLE)
-        }
+        Some((root, scope)) => Failure::new(Exit::Incomplete, format!("{message}, only a part of {root:?}: {scope}"))
+            .hint(format!("{}; with --root {root:?} the part is verified or repaired", reading::WHOLE)),
         None => Failure::new(Exit::Incomplete, message)
             .hint("run `statesync sync` to its end first, or name a root with --root"),
     })

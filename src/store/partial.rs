@@ -33,23 +33,16 @@ impl Store {
         Ok(self.db.get_cf(self.family(STAGING)?, hash)?)
     }
 
-    /// The nodes on the way to the scopes of all partial roots, as far as they are there.
-    pub(super) fn on_the_way(&self) -> Result<Vec<(H256, Vec<u8>)>, StoreError> {
-        let mut nodes = Vec::new();
-        for record in self.roots()? {
-            let root = record.root;
-            let Some(scope) = record.into_partial() else { continue };
-            let is_above = |target: &Target| match target {
-                Target::Node(Place { owner: None, path, .. }) => scope.leads_to(path) && !scope.covers(path),
-                _ => false,
-            };
-            for event in Walk::new(&WithStaging(self), Place::root(None, root), is_above) {
-                if let Event::Node { place, rlp, .. } = event? {
-                    nodes.push((place.hash, rlp));
-                }
-            }
-        }
-        Ok(nodes)
+    /// Shows the nodes on the way from a root to a scope, and what is missing or corrupt of them.
+    pub(super) fn on_the_way(&self, root: H256, scope: &Scope, mut take: impl FnMut(Event)) -> Result<(), StoreError> {
+        let is_above = |target: &Target| match target {
+            Target::Node(Place { owner: None, path, .. }) => scope.leads_to(path) && !scope.covers(path),
+            _ => false,
+        };
+        Walk::new(&WithStaging(self), Place::root(None, root), is_above).try_for_each(|event| {
+            take(event?);
+            Ok(())
+        })
     }
 }
 

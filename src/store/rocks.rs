@@ -15,7 +15,7 @@ use super::layout::{
     KEY_JOURNAL_SYNCED, KEY_SYNCED, META, NODES, OLDEST_FORMAT, PREFIX_ROOT, STAGING, root_key,
 };
 use super::{Checkpoint, Durability, RootRecord, RootState, StoreError, StoreMemory, options};
-use crate::trie::{EMPTY_ROOT, Level, NodeSource, StoredNode, SurelyAbsent};
+use crate::trie::{EMPTY_ROOT, Event, Level, NodeSource, StoredNode, SurelyAbsent};
 
 /// A state store in one directory.
 #[derive(Debug)]
@@ -237,10 +237,17 @@ impl Store {
         self.settle()?;
         let mut batch = WriteBatch::default();
         let staging = self.family(STAGING)?;
-        let kept = self.on_the_way()?;
         // Past the highest 32-byte key.
         batch.delete_range_cf(staging, [].as_slice(), [0xff; 33].as_slice());
-        kept.iter().for_each(|(hash, rlp)| batch.put_cf(staging, hash, rlp));
+        for record in self.roots()? {
+            let root = record.root;
+            let Some(scope) = record.into_partial() else { continue };
+            self.on_the_way(root, &scope, |event| {
+                if let Event::Node { place, rlp, .. } = event {
+                    batch.put_cf(staging, place.hash, rlp);
+                }
+            })?;
+        }
         self.write(batch, Durability::Disk)
     }
 

@@ -49,6 +49,7 @@ mod preimages;
 mod proof;
 mod refusals;
 mod resume;
+mod scope;
 mod serving;
 mod test_peer;
 mod torn;
