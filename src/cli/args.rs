@@ -210,7 +210,7 @@ pub(super) struct VerifyArgs {
     #[arg(long, value_name = "DIR")]
     pub(super) datadir: PathBuf,
 
-    /// The root to verify. Default: the complete root of the highest block
+    /// The root to verify, which may be a partial one. Default: the complete root of the highest block
     #[arg(long, value_name = "HASH", value_parser = hash)]
     pub(super) root: Option<H256>,
 }
@@ -221,7 +221,7 @@ pub(super) struct RepairArgs {
     #[arg(long, value_name = "DIR")]
     pub(super) datadir: PathBuf,
 
-    /// The root to repair. Default: one whose repair was begun, or the complete root of the highest block
+    /// The root to repair, which may be a partial one. Default: one whose repair was begun, or the complete root of the highest block
     #[arg(long, value_name = "HASH", value_parser = hash)]
     pub(super) root: Option<H256>,
 
@@ -243,7 +243,7 @@ pub(super) struct ImportArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Serve the complete states of this store
+    /// Serve the states of this store: those that are complete, and of partial ones what is there
     #[arg(long, value_name = "DIR", required_unless_present = "genesis", conflicts_with = "genesis")]
     pub(super) datadir: Option<PathBuf>,
 

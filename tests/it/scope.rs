@@ -69,7 +69,8 @@ impl World {
     /// What a part takes, by its definition.
     fn part(&self, prefixes: &[&str]) -> HashSet<H256> {
         let path = |text: &&str| {
-            let digits: Vec<u8> = text[2..].chars().map(|digit| digit.to_digit(16).unwrap() as u8).collect();
+            let digits: Vec<u8> =
+                text[2..].chars().map(|digit| u8::try_from(digit.to_digit(16).unwrap()).unwrap()).collect();
             Nibbles::from_slice(&digits).unwrap()
         };
         let prefixes: Vec<Nibbles> = prefixes.iter().map(path).collect();
@@ -334,16 +335,16 @@ fn parts_of_several_roots_lie_side_by_side_and_outlast_a_whole_sync() {
         statesync(["sync", "-r", &url, "--root", root, "--datadir", path, "--prefix", "0x4"]).exits(0);
     }
     assert!(peer.counts().by_hash.values().all(|times| *times == 1), "what both share is fetched once");
-    let states = |expected: [&str; 2]| {
+    let are = |expected: [&str; 2]| {
         let status = statesync(["status", "--datadir", path, "--json"]).exits(0).json();
         for (root, expected) in roots.iter().zip(expected) {
             let is_it = |record: &&Value| record["root"] == json!(root);
             assert_eq!(status["roots"].as_array().unwrap().iter().find(is_it).unwrap()["state"], expected);
         }
     };
-    states(["partial", "partial"]);
+    are(["partial", "partial"]);
     statesync(["sync", "-r", &url, "--root", &roots[0], "--datadir", path]).exits(0);
-    states(["complete", "partial"]);
+    are(["complete", "partial"]);
     // What is left in staging is what the other part needs.
     let status = statesync(["status", "--datadir", path, "--json"]).exits(0).json();
     assert!((1..40).contains(&status["staged_nodes"].as_u64().unwrap()), "{status}");

@@ -14,7 +14,8 @@ pub(in crate::cli) struct ScopeArgs {
     pub(in crate::cli) account: Vec<Whom>,
 
     /// Sync the accounts whose keys (the keccak-256 hashes of their addresses) begin with these 1 to 64 hex digits. Repeat
-    /// it for more, also beside --account. What is synced is verified by the path from the root and kept as partial
+    /// it for more, also beside --account. What is synced is verified by the path from the root, and marked as partial:
+    /// exit code 0 says then that all that was asked for is there. Without either, the whole state
     #[arg(long, value_name = "0xDIGITS", value_parser = prefix)]
     pub(in crate::cli) prefix: Vec<Nibbles>,
 }

@@ -11,24 +11,22 @@ use super::model::Model;
 use super::source::{Body, Source, State};
 use super::states::{accounts, hashed, key, plain, storage};
 use crate::trie::tests::cases;
-use crate::trie::{Key, Kind, Nibbles, Origin, Scheduler, Scope, Target, Verified, Walk};
+use crate::trie::{Key, Kind, Nibbles, Origin, Place, Scheduler, Scope, Target, Verified, Walk};
 
 /// What a part of a state is, by its definition: nodes at paths that begin with a prefix or that a prefix begins with,
 /// and the storage and codes of the accounts whose keys begin with one.
 fn oracle(source: &Source, prefixes: &[Nibbles]) -> BTreeSet<Key> {
     let begins = |key: &Nibbles| prefixes.iter().any(|prefix| key.starts_with(prefix));
-    let owned = |owner: &H256| begins(&Nibbles::from_key(owner));
+    let is_in = |owner: &H256| begins(&Nibbles::from_key(owner));
     let mut keys = BTreeSet::new();
-    let walk = Walk::new(source, crate::trie::Place::root(None, source.root), |target| {
+    let walk = Walk::new(source, Place::root(None, source.root), |target| {
         let (is_wanted, kind) = match target {
-            Target::Code { owner, .. } => (owned(owner), Kind::Code),
-            Target::Node(place) => match &place.owner {
-                Some(owner) => (owned(owner), Kind::StorageNode),
-                None => {
-                    let is_above = prefixes.iter().any(|prefix| prefix.starts_with(&place.path));
-                    (is_above || begins(&place.path), Kind::AccountNode)
-                }
-            },
+            Target::Code { owner, .. } => (is_in(owner), Kind::Code),
+            Target::Node(Place { owner: Some(owner), .. }) => (is_in(owner), Kind::StorageNode),
+            Target::Node(Place { path, .. }) => {
+                let is_above = prefixes.iter().any(|prefix| prefix.starts_with(path));
+                (is_above || begins(path), Kind::AccountNode)
+            }
         };
         if is_wanted {
             keys.insert(Key { kind, hash: target.hash() });
