@@ -95,7 +95,7 @@ impl RootRecord {
 
     /// What the record says while a sync runs that this one is for: what was there before stays so.
     #[must_use]
-    pub(super) fn begun_after(self, known: Self) -> Self {
+    pub fn begun_after(self, known: Self) -> Self {
         let block = self.block.or(known.block);
         let scope = if known.state == RootState::Syncing { self.scope } else { known.scope };
         Self { block, scope, ..known }

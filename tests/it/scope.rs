@@ -1,24 +1,29 @@
 //! A part of a state: synced alone, marked as partial, read in its bounds, and grown to the whole.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use primitive_types::H256;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use statesync::fixture::mainnet_genesis;
 use statesync::genesis::{Genesis, GenesisAccount, StateSummary};
-use statesync::trie::{Nibbles, Place, Target, Walk, keccak256};
+use statesync::import::import;
+use statesync::pipeline::{Event, Outcome, Progress, SyncOptions};
+use statesync::serve::MemoryState;
+use statesync::store::RootState;
+use statesync::trie::{self, Nibbles, Place, Scope, Target, Walk, keccak256};
 use tempfile::TempDir;
 
 use crate::support::{
-    InMemory, NODES, Output, Peer, SMALL, STAGING, Seed, Served, ask, end_by, imported, in_memory, raw_rows, replace,
-    rows, spawn, state, statesync, statesync_in, successor,
+    CODES, InMemory, NODES, Output, Peer, SMALL, STAGING, Seed, Served, ask, end_by, imported, in_memory, open,
+    options, raw_rows, replace, rows, spawn, start, state, statesync, statesync_in, successor,
 };
 
 struct World {
     genesis: Genesis,
-    memory: std::sync::Arc<statesync::serve::MemoryState>,
+    memory: Arc<MemoryState>,
     summary: StateSummary,
     peer: Peer,
     dir: TempDir,
@@ -105,6 +110,21 @@ impl World {
     fn status(&self) -> Value {
         self.run(&["status", "--json"]).exits(0).json()
     }
+}
+
+/// The account leaves below the first eight nibbles.
+fn leaves(memory: &MemoryState, root: H256) -> BTreeSet<H256> {
+    let source = InMemory(memory);
+    let walk = Walk::new(
+        &source,
+        Place::root(None, root),
+        |target| matches!(target, Target::Node(Place { owner: None, path, .. }) if path.get(0).is_none_or(|first| first < 8)),
+    );
+    let leaf = |event: Result<trie::Event, _>| match event.unwrap() {
+        trie::Event::Node { place, links, .. } if !links.leaves.is_empty() => Some(place.hash),
+        _ => None,
+    };
+    walk.filter_map(leaf).collect()
 }
 
 fn fetched(report: &Value) -> u64 {
@@ -251,7 +271,7 @@ fn a_killed_sync_of_a_part_goes_on_where_it_was_and_keeps_the_part_before() {
         } else {
             world.part(&prefixes).len() as u64
         };
-        let content = [NODES, STAGING, crate::support::CODES].map(|family| rows(world.dir.path(), family).len() as u64);
+        let content = [NODES, STAGING, CODES].map(|family| rows(world.dir.path(), family).len() as u64);
         assert_eq!(content.iter().sum::<u64>(), expected);
     }
     assert!(before > 0);
@@ -314,8 +334,8 @@ fn what_needs_a_whole_state_refuses_a_part_of_one() {
     // A complete state in the same directory is read by default, the part only by its root.
     drop((dir, other));
     let whole = state(4051, SMALL);
-    let store = crate::support::open(world.dir.path());
-    let complete = statesync::import::import(&whole, &store).unwrap();
+    let store = open(world.dir.path());
+    let complete = import(&whole, &store).unwrap();
     drop(store);
     let verified = world.run(&["verify", "--json"]).exits(0).json();
     assert_eq!(verified["root"], format!("{:?}", complete.root));
@@ -453,4 +473,82 @@ fn a_scope_that_is_none_is_refused_before_anything_is_touched() {
         world.sync_with(bad).exits(2);
     }
     assert_eq!(std::fs::read_dir(world.dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_part_can_be_read_while_the_rest_is_fetched() {
+    let world = World::new(411);
+    let contracts: Vec<(String, String)> = world.contracts().map(address_and_key).collect();
+    let accounts: Vec<&str> = contracts.iter().flat_map(|(address, _)| ["--account", address]).collect();
+    world.sync(&accounts);
+    let total = world.summary.nodes + world.summary.codes;
+    let store = open(world.dir.path());
+    // All but a few: nodes on the way to the part complete meanwhile.
+    let before = world.peer.served();
+    world.peer.allow(total - before - 5);
+    let running = start(&store, &[world.peer.url()], options(world.summary.root));
+    world.peer.wait_for_limit();
+    running.until("what was let in", |event| {
+        let fetched = |progress: &Progress| progress.counts.nodes + progress.counts.codes;
+        matches!(event, Event::Progress(progress) if fetched(progress) + before + 5 >= total)
+    });
+    running.stop();
+    assert!(matches!(running.end().outcome, Outcome::Stopped(_)));
+    // The store is still open here, and what has become complete is in its journal only.
+    for (address, _) in &contracts {
+        world.run(&["get", "account", address]).exits(0);
+    }
+    assert_eq!(world.status()["roots"][0]["state"], "partial");
+    drop(store);
+    world.run(&["verify", "--root", &world.root()]).exits(0);
+}
+
+#[test]
+fn a_sync_of_a_part_that_moves_takes_its_scope_along() {
+    let seed = Seed::or(412);
+    let first = state(seed.0, SMALL);
+    let (memory, summaries) = in_memory([&first, &successor(&first, seed.0, 30, SMALL)]);
+    let (peer, dir) = (Peer::honest(&memory), TempDir::new().unwrap());
+    let store = open(dir.path());
+    let scope = Scope::of([Scope::prefix("0x2").unwrap(), Scope::prefix("0xb1").unwrap()]);
+    peer.allow(1);
+    let running = start(&store, &[peer.url()], SyncOptions { scope: scope.clone(), ..options(summaries[0].root) });
+    peer.wait_for_limit();
+    running.pivot(summaries[1].root);
+    peer.allow(u64::MAX);
+    let report = running.end();
+    assert!(matches!(report.outcome, Outcome::Partial), "{:?}", report.outcome);
+    assert_eq!((report.root, report.share.to_bits()), (summaries[1].root, 1.0_f64.to_bits()));
+    let roots: Vec<_> = store.roots().unwrap().into_iter().map(|record| (record.root, record.state)).collect();
+    assert_eq!(roots, [(summaries[1].root, RootState::Partial)]);
+    assert_eq!(store.partial(&summaries[1].root).unwrap(), Some(scope));
+}
+
+#[test]
+fn damage_to_what_a_part_shares_with_a_whole_is_repaired_in_both() {
+    let seed = Seed::or(413);
+    let first = state(seed.0, SMALL);
+    let (memory, summaries) = in_memory([&first, &successor(&first, seed.0, 5, SMALL)]);
+    let (peer, dir) = (Peer::honest(&memory), TempDir::new().unwrap());
+    let (url, path) = (peer.url(), dir.path().to_str().unwrap());
+    let [whole, part] = summaries.map(|summary| format!("{:?}", summary.root));
+    statesync(["sync", "-r", &url, "--root", &whole, "--datadir", path]).exits(0);
+    let sync = ["sync", "-r", &url, "--root", &part, "--datadir", path];
+    let halves: Vec<String> = (0..8).flat_map(|nibble| ["--prefix".to_owned(), format!("0x{nibble}")]).collect();
+    let halves: Vec<&str> = halves.iter().map(String::as_str).collect();
+    statesync_in(&[], &[&sync, &halves[..]].concat()).exits(0);
+    // A leaf that both have, in the part.
+    let [of_whole, of_part] = summaries.map(|summary| leaves(&memory, summary.root));
+    let leaf = *of_whole.intersection(&of_part).next().unwrap();
+    replace(dir.path(), NODES, leaf, None);
+    let repaired = statesync(["repair", "-r", &url, "--root", &whole, "--datadir", path, "--json"]).exits(0).json();
+    assert_eq!((&repaired["nodes_fetched"], &repaired["others"][0]["root"]), (&json!(1), &json!(part)), "{repaired}");
+    let status = statesync(["status", "--datadir", path, "--json"]).exits(0).json();
+    let mut states: Vec<&str> =
+        status["roots"].as_array().unwrap().iter().map(|root| root["state"].as_str().unwrap()).collect();
+    states.sort_unstable();
+    assert_eq!(states, ["complete", "partial"]);
+    for root in [&whole, &part] {
+        statesync(["verify", "--datadir", path, "--root", root]).exits(0);
+    }
 }

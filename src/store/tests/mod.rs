@@ -2,6 +2,7 @@
 
 mod loss;
 mod model;
+mod records;
 mod rounds;
 
 use std::path::{Path, PathBuf};
