@@ -180,10 +180,10 @@ fn damage_to_what_a_part_shares_with_a_whole_is_repaired_in_both() {
     let repaired = statesync(["repair", "-r", &url, "--root", &whole, "--datadir", path, "--json"]).exits(0).json();
     assert_eq!((&repaired["nodes_fetched"], &repaired["others"][0]["root"]), (&json!(1), &json!(part)), "{repaired}");
     let status = statesync(["status", "--datadir", path, "--json"]).exits(0).json();
-    let mut states: Vec<&str> =
+    let mut found: Vec<&str> =
         status["roots"].as_array().unwrap().iter().map(|root| root["state"].as_str().unwrap()).collect();
-    states.sort_unstable();
-    assert_eq!(states, ["complete", "partial"]);
+    found.sort_unstable();
+    assert_eq!(found, ["complete", "partial"]);
     for root in [&whole, &part] {
         statesync(["verify", "--datadir", path, "--root", root]).exits(0);
     }
