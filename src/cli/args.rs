@@ -221,7 +221,8 @@ pub(super) struct RepairArgs {
     #[arg(long, value_name = "DIR")]
     pub(super) datadir: PathBuf,
 
-    /// The root to repair, which may be a partial one. Default: one whose repair was begun, or the complete root of the highest block
+    /// The root to repair, which may be a partial one. Default: one whose repair was begun, or the complete root of the
+    /// highest block
     #[arg(long, value_name = "HASH", value_parser = hash)]
     pub(super) root: Option<H256>,
 

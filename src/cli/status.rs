@@ -120,7 +120,8 @@ impl Status {
     }
 }
 
-/// What a root holds: as recorded, as far as its sync is, or, for a complete or partial one nobody has counted yet, by a walk.
+/// What a root holds: as recorded, as far as its sync is, or, for a complete or partial one nobody has counted yet, by a
+/// walk.
 fn totals(cli: &Cli, store: &Store, record: &RootRecord, checkpoint: Option<&Checkpoint>) -> Result<Totals, Failure> {
     if let Some(totals) = record.totals {
         return Ok(totals);

@@ -99,8 +99,8 @@ impl Sync {
         Handle(self.sender.clone())
     }
 
-    /// Runs until the state, or the part of it that is wanted, is complete, or until it is stopped or cannot go on. Needs a tokio runtime with time and
-    /// network. Events go to `listener`, from this task.
+    /// Runs until the state, or the part of it that is wanted, is complete, or until it is stopped or cannot go on. Needs a
+    /// tokio runtime with time and network. Events go to `listener`, from this task.
     ///
     /// # Errors
     /// Only what prevents a start; a run that failed is a [`Report`] like any other.

@@ -12,7 +12,8 @@ use super::{KnownBlock, Source, SourceError};
 /// Which block is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BlockId {
-    /// The one with the highest number whose whole state is there; also what is asked for as safe or finalized, since a synced root is final here.
+    /// The one with the highest number whose whole state is there, or without any the highest; also what is asked for as
+    /// safe or finalized, since a synced root is final here.
     Latest,
     /// The block that is not made yet; never known.
     Pending,

@@ -33,6 +33,27 @@ impl Store {
         Ok(self.db.get_cf(self.family(STAGING)?, hash)?)
     }
 
+    /// The nodes on the way to the scopes of all partial roots that are nowhere but in staging.
+    pub(super) fn staged_on_the_way(&self) -> Result<Vec<(H256, Vec<u8>)>, StoreError> {
+        let mut nodes = Vec::new();
+        for record in self.roots()? {
+            let root = record.root;
+            let Some(scope) = record.into_partial() else { continue };
+            self.on_the_way(root, &scope, |event| {
+                if let Event::Node { place, rlp, .. } = event {
+                    nodes.push((place.hash, rlp));
+                }
+            })?;
+        }
+        let mut staged = Vec::with_capacity(nodes.len());
+        for (hash, rlp) in nodes {
+            if self.node(&hash)?.is_none() {
+                staged.push((hash, rlp));
+            }
+        }
+        Ok(staged)
+    }
+
     /// Shows the nodes on the way from a root to a scope, and what is missing or corrupt of them.
     pub(super) fn on_the_way(&self, root: H256, scope: &Scope, mut take: impl FnMut(Event)) -> Result<(), StoreError> {
         let is_above = |target: &Target| match target {

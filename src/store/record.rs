@@ -49,7 +49,8 @@ pub enum RootState {
     Complete,
     /// Every node and code of the record's scope is in the store; the nodes on the way to it are staged.
     Partial,
-    /// It was complete, or with a scope partial; then something below it was found missing or corrupt, and a repair has begun.
+    /// It was complete, or with a scope partial; then something below it was found missing or corrupt, and a repair has
+    /// begun.
     Damaged,
 }
 

@@ -15,7 +15,7 @@ use super::layout::{
     KEY_JOURNAL_SYNCED, KEY_SYNCED, META, NODES, OLDEST_FORMAT, PREFIX_ROOT, STAGING, root_key,
 };
 use super::{Checkpoint, Durability, RootRecord, RootState, StoreError, StoreMemory, options};
-use crate::trie::{EMPTY_ROOT, Event, Level, NodeSource, StoredNode, SurelyAbsent};
+use crate::trie::{EMPTY_ROOT, Level, NodeSource, StoredNode, SurelyAbsent};
 
 /// A state store in one directory.
 #[derive(Debug)]
@@ -239,14 +239,8 @@ impl Store {
         let staging = self.family(STAGING)?;
         // Past the highest 32-byte key.
         batch.delete_range_cf(staging, [].as_slice(), [0xff; 33].as_slice());
-        for record in self.roots()? {
-            let root = record.root;
-            let Some(scope) = record.into_partial() else { continue };
-            self.on_the_way(root, &scope, |event| {
-                if let Event::Node { place, rlp, .. } = event {
-                    batch.put_cf(staging, place.hash, rlp);
-                }
-            })?;
+        for (hash, rlp) in self.staged_on_the_way()? {
+            batch.put_cf(staging, hash, rlp);
         }
         self.write(batch, Durability::Disk)
     }

@@ -78,7 +78,7 @@ struct Run {
     scope: Scope,
     /// What was committed and must not be lost: whether codes, and hashes.
     kept: HashSet<(bool, H256)>,
-    /// Whether a loss of power has left rows and not the checkpoint that counts them; or another checkpoint did, of a part.
+    /// Whether a loss of power has left rows and not the checkpoint that counts them, or that of a part has counted them.
     has_lost_counts: bool,
     log: String,
     crashes: u32,
