@@ -29,7 +29,7 @@ pub fn import(genesis: &Genesis, store: &Store) -> Result<StateSummary, StoreErr
         Block { number: header.number, hash: keccak256(&rlp), header: Some(hex) }
     });
     let totals = Some(Totals { accounts, slots, codes, nodes });
-    let record = RootRecord { root, block, state: RootState::Complete, totals };
+    let record = RootRecord { state: RootState::Complete, totals, ..RootRecord::syncing(root, block) };
     store.commit(&sink.commit, &Marks { checkpoint: None, root: Some(record) }, Durability::Disk)?;
     Ok(summary)
 }

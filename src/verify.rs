@@ -17,7 +17,7 @@ use self::shards::Shards;
 use self::weights::Weights;
 use crate::lock::lock;
 use crate::store::{Damage, Totals};
-use crate::trie::{Event, Fault, Leaf, Links, NodeSource, Place, Target, Walk};
+use crate::trie::{Event, Fault, Leaf, Links, NodeSource, Place, Scope, Target, Walk};
 
 /// Depth at which the account trie is split into walks of their own: 256 of them keep every core busy to the end, and
 /// the part above is small.
@@ -91,16 +91,18 @@ where
     S: NodeSource + Sync,
     S::Error: Send,
 {
-    verify_listing(source, root, visited, FAULTS_LISTED)
+    verify_part(source, root, &Scope::whole(), visited, FAULTS_LISTED)
 }
 
-/// The same, with as many faults kept one by one as are wanted.
+/// The same, of a part of the state, with as many faults kept one by one as are wanted. The totals are those of the part,
+/// with the nodes on the way to it.
 ///
 /// # Errors
 /// As with [`verify`].
-pub fn verify_listing<S>(
+pub fn verify_part<S>(
     source: &S,
     root: H256,
+    scope: &Scope,
     visited: &AtomicU64,
     faults_listed: usize,
 ) -> Result<Verification, S::Error>
@@ -108,11 +110,14 @@ where
     S: NodeSource + Sync,
     S::Error: Send,
 {
-    if let Some(totals) = sweep::sweep(source, root, visited) {
+    if scope.is_whole()
+        && let Some(totals) = sweep::sweep(source, root, visited)
+    {
         return Ok(Verification { totals, ..Verification::default() });
     }
     let check = Check {
         source,
+        scope,
         faults_listed,
         visited,
         nodes: Shards::new(),
@@ -139,6 +144,7 @@ where
 
 struct Check<'a, S> {
     source: &'a S,
+    scope: &'a Scope,
     faults_listed: usize,
     visited: &'a AtomicU64,
     /// By name and depth.
@@ -174,20 +180,24 @@ impl<S: NodeSource> Check<'_, S> {
     /// once, whichever walk meets it first.
     fn walk(&self, start: Place, mut enter: impl FnMut(&Place) -> bool) -> Result<Verification, S::Error> {
         let storage = Cell::new(H256::zero());
-        let walk = Walk::new(self.source, start, |target| match target {
-            Target::Code { hash, .. } => self.codes.insert(*hash, ()),
-            Target::Node(place) if place.owner.is_some() && place.is_root() => {
-                storage.set(place.hash);
-                self.enter_storage(place.hash)
-            }
-            Target::Node(place) => enter(place) && self.enter(place, storage.get()),
+        let walk = Walk::new(self.source, start, |target| {
+            self.is_wanted(target)
+                && match target {
+                    Target::Code { hash, .. } => self.codes.insert(*hash, ()),
+                    Target::Node(place) if place.owner.is_some() && place.is_root() => {
+                        storage.set(place.hash);
+                        self.enter_storage(place.hash)
+                    }
+                    Target::Node(place) => enter(place) && self.enter(place, storage.get()),
+                }
         });
         let mut found = Verification::default();
         for event in walk {
             self.visited.fetch_add(1, Ordering::Relaxed);
             match event? {
                 Event::Node { place, links, .. } => {
-                    self.nodes.insert(tag(&place), Role::of(&links));
+                    let tag = if self.is_within(&place) { tag(&place) } else { tag_on_the_way(&place) };
+                    self.nodes.insert(tag, Role::of(&links));
                     self.count(storage.get(), &links.leaves, &mut found.totals);
                 }
                 Event::Code { .. } => {}
@@ -209,6 +219,21 @@ impl<S: NodeSource> Check<'_, S> {
         }
     }
 
+    /// Whether something is in the scope, or on the way to it.
+    fn is_wanted(&self, target: &Target) -> bool {
+        self.scope.is_whole()
+            || match target {
+                // Only an account that is entered leads to what it holds.
+                Target::Node(Place { owner: None, path, .. }) => self.scope.leads_to(path),
+                Target::Node(Place { owner: Some(owner), .. }) | Target::Code { owner, .. } => self.scope.has(owner),
+            }
+    }
+
+    /// Whether all that is below a node is in the scope.
+    fn is_within(&self, place: &Place) -> bool {
+        place.owner.is_some() || self.scope.is_whole() || self.scope.covers(&place.path)
+    }
+
     /// Notes one more account with this storage trie; true for the first.
     fn enter_storage(&self, root: H256) -> bool {
         let mut storages = lock(&self.storages);
@@ -221,6 +246,10 @@ impl<S: NodeSource> Check<'_, S> {
     /// trie of the same kind. Then all is well below it if it is there, and only the counts depend on how often it is
     /// met. Without this, a few nodes that refer to one another many times over would be a walk without an end.
     fn enter(&self, place: &Place, storage: H256) -> bool {
+        // Of a node on the way only a part is walked. There is one at most for each nibble of each prefix.
+        if !self.is_within(place) {
+            return true;
+        }
         let walked = match self.nodes.get(&tag(place)) {
             None | Some(Role::Leaf) => false,
             Some(Role::Branch) => true,
@@ -234,7 +263,9 @@ impl<S: NodeSource> Check<'_, S> {
 
     fn count(&self, storage: H256, leaves: &[Leaf], totals: &mut Totals) {
         let slots = leaves.iter().filter(|leaf| matches!(leaf, Leaf::Slot { .. })).count() as u64;
-        totals.accounts += leaves.len() as u64 - slots;
+        let is_outside = |leaf: &&Leaf| matches!(leaf, Leaf::Account { key, .. } if !self.scope.has(key));
+        let outside = if self.scope.is_whole() { 0 } else { leaves.iter().filter(is_outside).count() as u64 };
+        totals.accounts += leaves.len() as u64 - slots - outside;
         if slots > 0 {
             lock(&self.storages).entry(storage).or_default().1 += slots;
         }
@@ -292,6 +323,14 @@ fn tag(place: &Place) -> H256 {
     let [.., kind, depth] = &mut tag.0;
     *kind ^= u8::from(place.owner.is_some());
     *depth ^= u8::try_from(place.path.len()).unwrap_or(u8::MAX);
+    tag
+}
+
+/// The same for a node of which only a part is walked.
+fn tag_on_the_way(place: &Place) -> H256 {
+    let mut tag = tag(place);
+    let [.., kind, _] = &mut tag.0;
+    *kind ^= 2;
     tag
 }
 

@@ -3,6 +3,7 @@
 mod export;
 mod preimages;
 mod prune;
+mod scope;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use primitive_types::H256;
 pub(super) use self::export::{ExportArgs, Format as ExportFormat};
 pub(super) use self::preimages::{FetchArgs, ImportArgs as ImportPreimagesArgs, PreimagesArgs, PreimagesCommand};
 pub(super) use self::prune::PruneArgs;
+pub(super) use self::scope::ScopeArgs;
 use super::read_args::{DiffArgs, GetArgs, ProofArgs};
 use crate::memory::Memory;
 use crate::peers::{BlockId, Compression, Dialect, PoolLimits};
@@ -118,6 +120,9 @@ pub(super) struct SyncArgs {
     #[arg(long, requires = "block")]
     pub(super) follow: bool,
 
+    #[command(flatten)]
+    pub(super) scope: ScopeArgs,
+
     /// The store's directory; made if it is not there
     #[arg(long, value_name = "DIR")]
     pub(super) datadir: PathBuf,
@@ -209,7 +214,7 @@ pub(super) struct VerifyArgs {
     #[arg(long, value_name = "DIR")]
     pub(super) datadir: PathBuf,
 
-    /// The root to verify. Default: the complete root of the highest block
+    /// The root to verify, which may be a partial one. Default: the complete root of the highest block
     #[arg(long, value_name = "HASH", value_parser = hash)]
     pub(super) root: Option<H256>,
 }
@@ -220,7 +225,8 @@ pub(super) struct RepairArgs {
     #[arg(long, value_name = "DIR")]
     pub(super) datadir: PathBuf,
 
-    /// The root to repair. Default: one whose repair was begun, or the complete root of the highest block
+    /// The root to repair, which may be a partial one. Default: one whose repair was begun, or the complete root of the
+    /// highest block
     #[arg(long, value_name = "HASH", value_parser = hash)]
     pub(super) root: Option<H256>,
 
@@ -242,7 +248,7 @@ pub(super) struct ImportArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Serve the complete states of this store
+    /// Serve the states of this store: those that are complete, and of partial ones what is there
     #[arg(long, value_name = "DIR", required_unless_present = "genesis", conflicts_with = "genesis")]
     pub(super) datadir: Option<PathBuf>,
 

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::args::{Cli, ExportArgs, ExportFormat};
 use super::exit::{Exit, Failure};
-use super::report;
 use super::signals::until_signal;
 use super::verify::{default_root, watched};
+use super::{reading, report};
 use crate::export::{ExportError, Exported, Format, Watch, export};
 use crate::store::{Access, Store};
 use crate::ui;
@@ -72,6 +72,7 @@ impl From<ExportError> for Failure {
             ExportError::Incomplete { .. } => {
                 (Exit::Incomplete, "run `statesync sync` to its end first, then the same command again")
             }
+            ExportError::Partial { .. } => (Exit::Incomplete, reading::WHOLE),
             ExportError::Damaged { .. } => {
                 (Exit::Incomplete, "run `statesync repair` to its end first, then the same command again")
             }

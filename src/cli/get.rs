@@ -8,8 +8,7 @@ use super::exit::{Exit, Failure};
 use super::read_args::{Get, GetArgs, ReadArgs, Whom};
 use super::reading::Reading;
 use super::report;
-use crate::state::{Slot, State, StateError};
-use crate::store::Store;
+use crate::state::{Slot, StateError};
 use crate::trie::Account;
 use crate::ui;
 
@@ -23,6 +22,7 @@ pub(super) fn run(cli: &Cli, arguments: &GetArgs) -> Result<Exit, Failure> {
 
 fn get_account(cli: &Cli, key: H256, from: &ReadArgs) -> Result<Exit, Failure> {
     let reading = Reading::open(from)?;
+    reading.check(&key)?;
     let account = reading.state().account(&key)?;
     if cli.json {
         return report::document(&json!({
@@ -46,6 +46,7 @@ fn get_account(cli: &Cli, key: H256, from: &ReadArgs) -> Result<Exit, Failure> {
 fn get_storage(cli: &Cli, owner: H256, slot: &str, hashed: bool, from: &ReadArgs) -> Result<Exit, Failure> {
     let key = slot_key(slot, hashed)?;
     let reading = Reading::open(from)?;
+    reading.check(&owner)?;
     let state = reading.state();
     let account = state.account(&owner)?;
     let word = match &account {
@@ -76,7 +77,7 @@ fn slot_key(slot: &str, hashed: bool) -> Result<H256, Failure> {
 
 fn get_code(cli: &Cli, whom: Whom, from: &ReadArgs) -> Result<Exit, Failure> {
     let reading = Reading::open(from)?;
-    let found = find_code(&reading.state(), whom)?;
+    let found = find_code(&reading, whom)?;
     if found.is_none() && !cli.json && !cli.quiet {
         ui::say("there is no such account in the state");
     }
@@ -104,8 +105,15 @@ struct Found {
 
 /// The code of an account; of a hash that is no account's key, the code that it names. The latter is right by its hash,
 /// whether the state has it or not.
-fn find_code(state: &State<'_, Store>, whom: Whom) -> Result<Option<Found>, Failure> {
-    let key = whom.key();
+fn find_code(reading: &Reading, whom: Whom) -> Result<Option<Found>, Failure> {
+    let (state, key) = (reading.state(), whom.key());
+    if !reading.has(&key) {
+        // No account that is here; perhaps a code that is.
+        return match (whom, state.code(&key)) {
+            (Whom::Key(hash), Ok(code)) => Ok(Some(Found { account: None, hash, code })),
+            _ => reading.check(&key).map(|()| None),
+        };
+    }
     if let Some(account) = state.account(&key)? {
         let hash = account.code_hash;
         return Ok(Some(Found { account: Some(key), hash, code: state.code(&hash)? }));

@@ -12,7 +12,9 @@ use crate::trie::keccak256;
 pub(super) fn run(arguments: &ProofArgs) -> Result<Exit, Failure> {
     let reading = Reading::open(&arguments.from)?;
     let keys: Vec<H256> = arguments.slots.iter().map(Slot::key).collect();
-    let proof = reading.state().proof(&keccak256(arguments.address.as_bytes()), &keys)?;
+    let key = keccak256(arguments.address.as_bytes());
+    reading.check(&key)?;
+    let proof = reading.state().proof(&key, &keys)?;
     let document = serde_json::to_string(&ProofDocument::new(arguments.address, &arguments.slots, &proof));
     report::text(&document.map_err(|error| Failure::new(Exit::Failure, error.to_string()))?)
 }

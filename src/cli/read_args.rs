@@ -1,5 +1,6 @@
 //! The arguments of the commands that read a state.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -91,7 +92,7 @@ pub(super) struct ReadArgs {
     #[arg(long, value_name = "DIR")]
     pub(super) datadir: PathBuf,
 
-    /// The root of the state to read. Default: the complete root of the highest block
+    /// The root of the state to read. Default: the complete root of the highest block, or without any the partial one
     #[arg(long, value_name = "HASH", value_parser = hash)]
     pub(super) root: Option<H256>,
 }
@@ -108,6 +109,15 @@ impl Whom {
         match self {
             Self::Address(address) => keccak256(address.as_bytes()),
             Self::Key(key) => key,
+        }
+    }
+}
+
+impl fmt::Display for Whom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(f, "{address:?}"),
+            Self::Key(key) => write!(f, "{key:?}"),
         }
     }
 }

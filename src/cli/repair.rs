@@ -15,10 +15,10 @@ use super::signals::{Signals, runtime};
 use super::sync::{conclude, sync};
 use super::{report, verify};
 use crate::pipeline::{Report, SyncOptions};
-use crate::store::{Access, RootState, Store};
-use crate::trie::{Level, NodeSource, StoredNode};
+use crate::store::{Access, RootRecord, RootState, Store, WithStaging};
+use crate::trie::{Level, NodeSource, Scope, StoredNode};
 use crate::ui;
-use crate::verify::{FAULTS_LISTED, Finding, Verification, verify_listing};
+use crate::verify::{FAULTS_LISTED, Finding, Verification, verify_part};
 
 /// Faults that are repaired at a time; further ones are found again by the next verification. What is taken back for so
 /// many, a dozen nodes for each at worst, is one batch of some 300 MB.
@@ -76,6 +76,8 @@ struct Repair<'a> {
 #[derive(Debug, Default)]
 struct Healed {
     root: H256,
+    /// The part of it that is to be there.
+    scope: Scope,
     missing: u64,
     corrupt: u64,
     /// The first [`FAULTS_LISTED`] of both.
@@ -94,13 +96,17 @@ impl Repair<'_> {
     fn heal(&self, root: H256, all: &mut Vec<Healed>) -> Result<(), Failure> {
         all.push(Healed { root, ..Healed::default() });
         let Some(healed) = all.last_mut() else { return Ok(()) };
-        let is_begun = self.store.root(&root)?.is_some_and(|record| record.state != RootState::Complete);
+        let record = self.store.root(&root)?;
+        let is_there = |record: &RootRecord| matches!(record.state, RootState::Complete | RootState::Partial);
+        let is_begun = record.as_ref().is_some_and(|record| !is_there(record));
+        healed.scope = record.and_then(|record| record.scope).unwrap_or_default();
+        let scope = healed.scope.clone();
         if is_begun {
             self.fetch(healed)?;
         }
         let mut repaired = HashSet::new();
         loop {
-            let verification = self.verify(root)?;
+            let verification = self.verify(root, &scope)?;
             verify::note(&self.store, root, &verification)?;
             let faults = healed.note(verification);
             if faults.is_empty() {
@@ -119,7 +125,7 @@ impl Repair<'_> {
     }
 
     /// The offline check. Signals end it: the first sync has taken them over.
-    fn verify(&self, root: H256) -> Result<Verification, Failure> {
+    fn verify(&self, root: H256, scope: &Scope) -> Result<Verification, Failure> {
         let stopped = Arc::new(OnceLock::new());
         let mut signals = {
             let _context = self.runtime.enter();
@@ -127,8 +133,8 @@ impl Repair<'_> {
         };
         let stop = stopped.clone();
         let listening = self.runtime.spawn(async move { stop.set(signals.next().await) });
-        let source = Interruptible { store: &self.store, stopped: &stopped };
-        let verify = |visited: &_| verify_listing(&source, root, visited, FAULTS_AT_A_TIME);
+        let source = Interruptible { store: &self.store, stopped: &stopped, is_whole: scope.is_whole() };
+        let verify = |visited: &_| verify_part(&source, root, scope, visited, FAULTS_AT_A_TIME);
         let verification = verify::watched(self.cli, "verified", verify);
         listening.abort();
         verification
@@ -136,7 +142,7 @@ impl Repair<'_> {
 
     /// The usual sync, for which all that is there and right is present or staged.
     fn fetch(&self, healed: &mut Healed) -> Result<(), Failure> {
-        let (report, signal) = self.runtime.block_on(self.sync(healed.root))?;
+        let (report, signal) = self.runtime.block_on(self.sync(healed))?;
         healed.nodes_fetched += report.counts.nodes;
         healed.codes_fetched += report.counts.codes;
         healed.bytes_downloaded += report.bytes_downloaded;
@@ -144,7 +150,8 @@ impl Repair<'_> {
         conclude(report.outcome, &self.arguments.datadir, signal).map(|_| ())
     }
 
-    async fn sync(&self, root: H256) -> Result<(Report, Option<Exit>), Failure> {
+    async fn sync(&self, healed: &Healed) -> Result<(Report, Option<Exit>), Failure> {
+        let root = healed.root;
         let peers = &self.arguments.peers;
         let mut signals = Signals::new()?;
         let connected = tokio::select! {
@@ -154,6 +161,7 @@ impl Repair<'_> {
         pin(&self.store, &connected.chain)?;
         let options = SyncOptions {
             block: self.store.root(&root)?.and_then(|record| record.block),
+            scope: healed.scope.clone(),
             limits: limits(peers),
             request_timeout: peers.rpc_timeout,
             chain: connected.chain,
@@ -183,7 +191,7 @@ impl Healed {
 
     fn fields(&self) -> Value {
         let totals = self.verification.as_ref().map(|verification| verification.totals).unwrap_or_default();
-        json!({
+        let mut fields = json!({
             "root": format!("{:?}", self.root),
             "ok": self.is_ok(),
             "missing": self.missing,
@@ -198,7 +206,11 @@ impl Healed {
             "accounts": totals.accounts,
             "slots": totals.slots,
             "codes": totals.codes,
-        })
+        });
+        if let Some(scope) = self.scope.part() {
+            fields["scope"] = json!(scope);
+        }
+        fields
     }
 
     fn summary(&self) -> String {
@@ -206,7 +218,9 @@ impl Healed {
             (0, 0) => "nothing missing or corrupt".to_owned(),
             (missing, corrupt) => format!("{} missing, {} corrupt", ui::count(missing), ui::count(corrupt)),
         };
-        let mut lines = vec![format!("state     {:?}", self.root), format!("found     {found}")];
+        let mut lines = vec![format!("state     {:?}", self.root)];
+        lines.extend(self.scope.part().map(|scope| format!("partial   {scope}")));
+        lines.push(format!("found     {found}"));
         lines.extend(self.faults.iter().map(verify::line));
         if self.requests > 0 {
             lines.push(format!(
@@ -229,6 +243,8 @@ impl Healed {
 struct Interruptible<'a> {
     store: &'a Store,
     stopped: &'a OnceLock<Exit>,
+    /// Whether what is staged is of no interest.
+    is_whole: bool,
 }
 
 impl Interruptible<'_> {
@@ -246,7 +262,8 @@ impl NodeSource for Interruptible<'_> {
     type Error = Failure;
 
     fn node(&self, hash: &H256) -> Result<Option<StoredNode>, Failure> {
-        Ok(NodeSource::node(self.check()?, hash)?)
+        let store = self.check()?;
+        Ok(if self.is_whole { NodeSource::node(store, hash)? } else { WithStaging(store).node(hash)? })
     }
 
     fn code(&self, hash: &H256) -> Result<Option<Vec<u8>>, Failure> {

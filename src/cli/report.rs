@@ -9,6 +9,7 @@ use super::exit::{Exit, Failure};
 use crate::peers::{Dialect, Stats};
 use crate::pipeline::{Outcome, Report};
 use crate::pivot::Trust;
+use crate::trie::Scope;
 use crate::ui;
 
 /// Prints what a sync did: the contract's fields as JSON, or a summary; and what vouches for the block.
@@ -32,13 +33,14 @@ pub(super) fn fields(report: &Report, trust: Option<Trust>) -> Value {
             "latency_ms": stats.latency.map(milliseconds),
         })
     });
-    json!({
+    let mut fields = json!({
         "root": format!("{:?}", report.root),
         "block_number": report.block.as_ref().map(|block| block.number),
         "block_hash": report.block.as_ref().map(|block| format!("{:?}", block.hash)),
         "trust": trust.map(|trust| trust.name()),
         "moves": report.moves,
         "complete": report.is_complete(),
+        "partial": matches!(report.outcome, Outcome::Partial),
         "accounts": counts.accounts,
         "slots": counts.slots,
         "codes": counts.codes,
@@ -50,7 +52,16 @@ pub(super) fn fields(report: &Report, trust: Option<Trust>) -> Value {
         "retries": report.retries,
         "duration_ms": milliseconds(report.duration),
         "peers": peers.collect::<Vec<_>>(),
-    })
+    });
+    if let Some(scope) = part(report) {
+        fields["scope"] = json!(scope);
+    }
+    fields
+}
+
+/// The part of the state that was wanted, where the whole did not come with it.
+fn part(report: &Report) -> Option<&Scope> {
+    report.scope.part().filter(|_| !report.is_complete())
 }
 
 fn milliseconds(duration: Duration) -> u64 {
@@ -61,9 +72,12 @@ fn summary(report: &Report, trust: Option<Trust>) -> String {
     let counts = &report.counts;
     let state = match report.outcome {
         Outcome::Complete => "complete, every node and code verified".to_owned(),
-        _ => format!("incomplete, {} of the key space", ui::percent(report.share)),
+        Outcome::Partial => "partial, every node and code of this part verified".to_owned(),
+        _ if report.scope.is_whole() => format!("incomplete, {} of the key space", ui::percent(report.share)),
+        _ => format!("incomplete, {} of this part", ui::percent(report.share)),
     };
     let mut lines = vec![format!("state     {:?}", report.root)];
+    lines.extend(part(report).map(|scope| format!("part      {scope}")));
     if let Some(block) = &report.block {
         lines.push(format!("block     {} {:?}", block.number, block.hash));
     }

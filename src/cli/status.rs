@@ -7,9 +7,9 @@ use super::exit::{Exit, Failure};
 use super::report;
 use super::verify::watched;
 use crate::preimages::share;
-use crate::store::{Access, Checkpoint, PreimageCounts, RootRecord, RootState, Store, Totals};
+use crate::store::{Access, Checkpoint, PreimageCounts, RootRecord, RootState, Store, Totals, WithStaging};
 use crate::ui;
-use crate::verify::verify;
+use crate::verify::{verify, verify_part};
 
 pub(super) fn run(cli: &Cli, arguments: &StatusArgs) -> Result<Exit, Failure> {
     let store = Store::open(&arguments.datadir, Access::Read)?;
@@ -38,11 +38,14 @@ impl Status {
             roots.push((record, totals));
         }
         roots.sort_by_key(|(record, _)| record.block.as_ref().map(|block| block.number));
-        let syncing = roots.iter().any(|(record, _)| record.state != RootState::Complete);
+        let is_in = |states: &[RootState]| roots.iter().any(|(record, _)| states.contains(&record.state));
+        let syncing = is_in(&[RootState::Syncing, RootState::Damaged]);
         let progress = match checkpoint {
             Some(checkpoint) if syncing => checkpoint.progress,
             _ if roots.is_empty() || syncing => 0.0,
-            _ => 1.0,
+            _ if is_in(&[RootState::Complete]) => 1.0,
+            // Nothing is being fetched, and no state is there as a whole.
+            _ => roots.iter().filter_map(|(record, _)| Some(record.scope.as_ref()?.share())).fold(0.0, f64::max),
         };
         let (staged_nodes, disk_bytes) = (store.staged_nodes()?, store.disk_bytes()?);
         let preimages = store.preimage_counts()?;
@@ -51,7 +54,7 @@ impl Status {
             known.push(match record.state {
                 RootState::Complete if preimages.addresses > 0 => Some(share(store, record.root)?.ratio()),
                 RootState::Complete => Some(0.0),
-                RootState::Syncing | RootState::Damaged => None,
+                RootState::Syncing | RootState::Partial | RootState::Damaged => None,
             });
         }
         Ok(Self {
@@ -68,7 +71,7 @@ impl Status {
 
     fn fields(&self) -> Value {
         let roots = self.roots.iter().zip(&self.known).map(|((record, totals), known)| {
-            json!({
+            let mut fields = json!({
                 "root": format!("{:?}", record.root),
                 "block_number": record.block.as_ref().map(|block| block.number),
                 "state": name(record.state),
@@ -77,7 +80,11 @@ impl Status {
                 "codes": totals.codes,
                 "nodes": totals.nodes,
                 "addresses_known": known,
-            })
+            });
+            if let Some(scope) = &record.scope {
+                fields["scope"] = json!(scope);
+            }
+            fields
         });
         json!({
             "format_version": self.format,
@@ -104,15 +111,17 @@ impl Status {
         for ((record, totals), known) in self.roots.iter().zip(&self.known) {
             let block = record.block.as_ref().map_or(String::new(), |block| format!(" block {}", block.number));
             let (root, state, totals) = (record.root, name(record.state), ui::totals(totals));
+            let part = record.scope.as_ref().map(|scope| format!(" of {scope}")).unwrap_or_default();
             let known = known.filter(|known| *known > 0.0);
             let known = known.map_or(String::new(), |known| format!("; addresses of {} known", ui::percent(known)));
-            lines.push(format!("root      {root:?}{block} {state}: {totals}{known}"));
+            lines.push(format!("root      {root:?}{block} {state}{part}: {totals}{known}"));
         }
         lines.join("\n")
     }
 }
 
-/// What a root holds: as recorded, as far as its sync is, or, for a complete one nobody has counted yet, by a walk.
+/// What a root holds: as recorded, as far as its sync is, or, for a complete or partial one nobody has counted yet, by a
+/// walk.
 fn totals(cli: &Cli, store: &Store, record: &RootRecord, checkpoint: Option<&Checkpoint>) -> Result<Totals, Failure> {
     if let Some(totals) = record.totals {
         return Ok(totals);
@@ -120,6 +129,10 @@ fn totals(cli: &Cli, store: &Store, record: &RootRecord, checkpoint: Option<&Che
     if record.state == RootState::Complete {
         tracing::info!(root = ?record.root, "counting; `statesync verify` notes the result for good");
         return Ok(watched(cli, "counted", |visited| verify(store, record.root, visited))?.totals);
+    }
+    if let Some(scope) = record.clone().into_partial() {
+        let count = |visited: &_| verify_part(&WithStaging(store), record.root, &scope, visited, 0);
+        return Ok(watched(cli, "counted", count)?.totals);
     }
     let counts = checkpoint.filter(|checkpoint| checkpoint.root == record.root).map(|checkpoint| checkpoint.counts);
     let counts = counts.unwrap_or_default();
@@ -130,6 +143,7 @@ fn name(state: RootState) -> &'static str {
     match state {
         RootState::Syncing => "syncing",
         RootState::Complete => "complete",
+        RootState::Partial => "partial",
         RootState::Damaged => "damaged",
     }
 }

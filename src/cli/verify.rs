@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::args::{Cli, VerifyArgs};
 use super::exit::{Exit, Failure};
-use super::report;
-use crate::store::{Access, Durability, Marks, RootRecord, RootState, Store};
-use crate::trie::{Commit, Target};
+use super::{reading, report};
+use crate::store::{Access, Durability, Marks, RootRecord, RootState, Store, WithStaging};
+use crate::trie::{Commit, Scope, Target};
 use crate::ui;
-use crate::verify::{Finding, Verification, verify};
+use crate::verify::{FAULTS_LISTED, Finding, Verification, verify, verify_part};
 
 pub(super) fn run(cli: &Cli, arguments: &VerifyArgs) -> Result<Exit, Failure> {
     let store = Store::open(&arguments.datadir, Access::Write)?;
@@ -20,14 +20,18 @@ pub(super) fn run(cli: &Cli, arguments: &VerifyArgs) -> Result<Exit, Failure> {
         Some(root) => root,
         None => default_root(&store)?,
     };
+    let scope = reading::scope(&store, root)?;
     let started = Instant::now();
-    let verification = watched(cli, "verified", |visited| verify(&store, root, visited))?;
+    let verification = watched(cli, "verified", |visited| match &scope {
+        None => verify(&store, root, visited),
+        Some(scope) => verify_part(&WithStaging(&store), root, scope, visited, FAULTS_LISTED),
+    })?;
     note(&store, root, &verification)?;
     if cli.json {
         let duration = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        report::document(&fields(root, &verification, duration))?;
+        report::document(&fields(root, scope.as_ref(), &verification, duration))?;
     } else {
-        report::text(&summary(root, &verification, started.elapsed()))?;
+        report::text(&summary(root, scope.as_ref(), &verification, started.elapsed()))?;
     }
     if verification.is_ok() {
         return Ok(Exit::Complete);
@@ -40,17 +44,28 @@ pub(super) fn run(cli: &Cli, arguments: &VerifyArgs) -> Result<Exit, Failure> {
 
 /// The complete root of the highest block; without blocks, the only complete root.
 pub(super) fn default_root(store: &Store) -> Result<H256, Failure> {
-    let mut complete: Vec<RootRecord> =
-        store.roots()?.into_iter().filter(|record| record.state == RootState::Complete).collect();
-    complete.sort_by_key(|record| record.block.as_ref().map(|block| block.number));
-    let ambiguous = complete.len() > 1 && complete.iter().all(|record| record.block.is_none());
-    match complete.pop() {
-        Some(_) if ambiguous => Err(Failure::new(Exit::Usage, "the store holds several roots")
-            .hint("name one with --root; `statesync status` lists them")),
-        Some(record) => Ok(record.root),
-        None => Err(Failure::new(Exit::Incomplete, "the store holds no complete state")
-            .hint("run `statesync sync` to its end first, or name a root with --root")),
+    if let Some(root) = newest(store, RootState::Complete)? {
+        return Ok(root);
     }
+    let message = "the store holds no complete state";
+    let partial = store.roots()?.into_iter().find(|record| record.state == RootState::Partial);
+    Err(match partial.and_then(|record| Some((record.root, record.into_partial()?))) {
+        Some((root, scope)) => Failure::new(Exit::Incomplete, format!("{message}, only a part of {root:?}: {scope}"))
+            .hint(format!("{}; with --root {root:?} the part is verified or repaired", reading::WHOLE)),
+        None => Failure::new(Exit::Incomplete, message)
+            .hint("run `statesync sync` to its end first, or name a root with --root"),
+    })
+}
+
+/// The root in this state of the highest block; without blocks, the only one.
+pub(super) fn newest(store: &Store, state: RootState) -> Result<Option<H256>, Failure> {
+    let mut records: Vec<RootRecord> = store.roots()?.into_iter().filter(|record| record.state == state).collect();
+    records.sort_by_key(|record| record.block.as_ref().map(|block| block.number));
+    if records.len() > 1 && records.iter().all(|record| record.block.is_none()) {
+        return Err(Failure::new(Exit::Usage, "the store holds several roots")
+            .hint("name one with --root; `statesync status` lists them"));
+    }
+    Ok(records.pop().map(|record| record.root))
 }
 
 pub(super) fn result(verification: &Verification) -> &'static str {
@@ -88,9 +103,9 @@ pub(super) fn note(store: &Store, root: H256, verification: &Verification) -> Re
     Ok(())
 }
 
-pub(super) fn fields(root: H256, verification: &Verification, duration_ms: u64) -> Value {
+fn fields(root: H256, scope: Option<&Scope>, verification: &Verification, duration_ms: u64) -> Value {
     let totals = &verification.totals;
-    json!({
+    let mut fields = json!({
         "root": format!("{root:?}"),
         "ok": verification.is_ok(),
         "nodes": totals.nodes,
@@ -101,7 +116,12 @@ pub(super) fn fields(root: H256, verification: &Verification, duration_ms: u64) 
         "corrupt": verification.corrupt,
         "duration_ms": duration_ms,
         "faults": faults(&verification.faults),
-    })
+        "partial": scope.is_some(),
+    });
+    if let Some(scope) = scope {
+        fields["scope"] = json!(scope);
+    }
+    fields
 }
 
 /// What is wrong, and where.
@@ -122,13 +142,14 @@ pub(super) fn faults(findings: &[Finding]) -> Value {
     Value::Array(faults.collect())
 }
 
-fn summary(root: H256, verification: &Verification, duration: std::time::Duration) -> String {
-    let mut lines = vec![
-        format!("state     {root:?}"),
+fn summary(root: H256, scope: Option<&Scope>, verification: &Verification, duration: std::time::Duration) -> String {
+    let mut lines = vec![format!("state     {root:?}")];
+    lines.extend(scope.map(|scope| format!("partial   {scope}")));
+    lines.extend([
         format!("result    {}", result(verification)),
         format!("holds     {}", ui::totals(&verification.totals)),
         format!("took      {}", ui::time(duration)),
-    ];
+    ]);
     lines.extend(verification.faults.iter().map(line));
     lines.join("\n")
 }

@@ -7,7 +7,7 @@ use primitive_types::H256;
 
 use super::bound::LEAVES_MAX;
 use crate::store::StoreError;
-use crate::trie::{Fault, Target};
+use crate::trie::{Fault, Scope, Target};
 
 /// Why a state was not exported.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,14 @@ pub enum ExportError {
     Incomplete {
         /// The root asked for.
         root: H256,
+    },
+    /// Only a part of it was fetched.
+    #[error("of state {root:?} there is only a part: {scope}")]
+    Partial {
+        /// The root asked for.
+        root: H256,
+        /// The part.
+        scope: Scope,
     },
     /// A part of it was taken back by a repair that has not come to its end.
     #[error("state {root:?} is damaged")]

@@ -128,9 +128,13 @@ fn check_root(store: &Store, root: H256) -> Result<(), ExportError> {
     if root == EMPTY_ROOT || store.node(&root)?.is_some() {
         return Ok(());
     }
-    Err(match store.root(&root)?.map(|record| record.state) {
+    let record = store.root(&root)?;
+    Err(match record.as_ref().map(|record| record.state) {
         None => ExportError::UnknownRoot { root },
         Some(RootState::Damaged) => ExportError::Damaged { root },
+        Some(RootState::Partial) => {
+            ExportError::Partial { root, scope: record.and_then(|record| record.scope).unwrap_or_default() }
+        }
         Some(RootState::Syncing | RootState::Complete) => ExportError::Incomplete { root },
     })
 }

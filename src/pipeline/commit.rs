@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::core::Message;
-use crate::store::{Durability, Marks, RootRecord, Store, StoreError};
+use crate::store::{Durability, Marks, Store, StoreError};
 use crate::trie::Commit;
 
 /// How often the log is synced to the disk, also when nothing more is committed. A loss of power loses at most this; the
@@ -38,7 +38,7 @@ impl Writer {
             loop {
                 let reply = match next(&queue, unsynced.then(|| SYNC_INTERVAL.saturating_sub(synced.elapsed()))) {
                     Ok(job) => {
-                        let due = job.last || job.commit.root_complete || synced.elapsed() >= SYNC_INTERVAL;
+                        let due = job.last || is_end(&job.commit) || synced.elapsed() >= SYNC_INTERVAL;
                         unsynced = !due;
                         Some(write(&store, job, if due { Durability::Disk } else { Durability::Log }))
                     }
@@ -87,6 +87,10 @@ pub(super) struct Written {
     pub(super) commit: Commit,
 }
 
+fn is_end(commit: &Commit) -> bool {
+    commit.root_complete || commit.scope_complete
+}
+
 /// The next job; with a limit, that or the news that it has not come in time.
 fn next(queue: &Receiver<Job>, within: Option<Duration>) -> Result<Job, RecvTimeoutError> {
     match within {
@@ -99,8 +103,8 @@ fn write(store: &Store, mut job: Job, durability: Durability) -> Result<Written,
     if let Some(record) = &mut job.marks.root
         && let Some(known) = store.root(&record.root)?
     {
-        // Totals may have been counted for it before.
-        *record = RootRecord { state: record.state, ..known };
+        // Totals may have been counted for it before, and another part of it fetched.
+        *record = record.clone().reached_after(known);
     }
     store.commit(&job.commit, &job.marks, durability)?;
     // Only the ids and numbers go back.

@@ -12,6 +12,7 @@ use super::{Event, Follow, Report, SyncError};
 use crate::memory::Memory;
 use crate::peers::{Chain, Peer, PoolLimits};
 use crate::store::{Block, Store};
+use crate::trie::Scope;
 
 /// Messages to the driver that may wait. Producers pause when it is full; the driver never waits for them.
 const MESSAGES: usize = 1_024;
@@ -26,6 +27,8 @@ pub struct SyncOptions {
     pub root: H256,
     /// The block it belongs to, if known; kept in the root's record.
     pub block: Option<Block>,
+    /// The part of the state to sync.
+    pub scope: Scope,
     /// Limits on what is asked of the peers.
     pub limits: PoolLimits,
     /// How long a request may take before its items are asked of another peer.
@@ -47,6 +50,7 @@ impl SyncOptions {
         Self {
             root,
             block: None,
+            scope: Scope::whole(),
             limits: PoolLimits::default(),
             request_timeout: REQUEST_TIMEOUT,
             memory_bytes: Memory::default().scheduler_bytes,
@@ -95,8 +99,8 @@ impl Sync {
         Handle(self.sender.clone())
     }
 
-    /// Runs until the state is complete, or until it is stopped or cannot go on. Needs a tokio runtime with time and
-    /// network. Events go to `listener`, from this task.
+    /// Runs until the state, or the part of it that is wanted, is complete, or until it is stopped or cannot go on. Needs a
+    /// tokio runtime with time and network. Events go to `listener`, from this task.
     ///
     /// # Errors
     /// Only what prevents a start; a run that failed is a [`Report`] like any other.

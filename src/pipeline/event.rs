@@ -4,7 +4,7 @@ use primitive_types::H256;
 
 use super::Trend;
 use crate::peers::Stats;
-use crate::trie::Counts;
+use crate::trie::{Counts, Scope};
 
 /// Something that happened in a sync.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,8 @@ pub enum Event {
     Started {
         /// The state root.
         root: H256,
+        /// The part of the state that is wanted, if it is not all of it.
+        scope: Option<Scope>,
         /// What earlier runs for this root have fetched.
         before: Counts,
     },
@@ -63,7 +65,7 @@ pub enum Event {
 /// How far a sync is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
-    /// The complete share of the account key space, 0 to 1.
+    /// The complete share of the account key space, or of the scope, 0 to 1.
     pub share: f64,
     /// What this run has fetched and reused.
     pub counts: Counts,

@@ -1,15 +1,16 @@
 //! Finding what roots reach, level by level.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use primitive_types::H256;
 use rayon::prelude::*;
 
-use super::PruneError;
 use super::lists::Lists;
+use super::{Kept, PruneError};
 use crate::store::Store;
-use crate::trie::{EMPTY_ROOT, Leaf, Level, Nibbles, StoredNode, decode, keccak256_batch};
+use crate::trie::{EMPTY_ROOT, Event, Kind, Leaf, Level, Nibbles, Scope, StoredNode, decode, keccak256_batch};
 
 /// Nodes that are read and hashed together.
 const BATCH: usize = 1_024;
@@ -26,15 +27,25 @@ pub(super) struct Marked {
     pub(super) nodes: Lists,
     /// Lists of the kind [`CODES`].
     pub(super) codes: Lists,
+    /// Nodes on the way to the parts of partial states, with their bytes. They are not complete for these states, so they
+    /// stay in staging, wherever they are now.
+    pub(super) on_the_way: HashMap<H256, Vec<u8>>,
 }
 
-/// Everything that `roots` reach. A node has one level only, and refers to nodes of later levels only: so once a level's
-/// turn has come, all of its nodes are known, and each is read once.
-pub(super) fn mark(store: &Store, roots: &[H256], scratch: &Path, marked: &AtomicU64) -> Result<Marked, PruneError> {
+/// Everything that the kept states reach. A node has one level only, and refers to nodes of later levels only: so once a
+/// level's turn has come, all of its nodes are known, and each is read once.
+pub(super) fn mark(store: &Store, kept: &[Kept], scratch: &Path, marked: &AtomicU64) -> Result<Marked, PruneError> {
     let failed = |source| PruneError::Scratch { path: scratch.into(), source };
     let (wanted, nodes) = (Lists::new(scratch), Lists::new(scratch));
-    let roots = roots.iter().filter(|root| **root != EMPTY_ROOT);
-    wanted.add(roots.map(|root| (Level::ROOT.byte(), *root))).map_err(failed)?;
+    let mut on_the_way = HashMap::new();
+    for Kept { root, scope } in kept {
+        let begins = match scope {
+            Some(scope) => way(store, *root, scope, &mut on_the_way)?,
+            None if *root == EMPTY_ROOT => Vec::new(),
+            None => vec![(Level::ROOT.byte(), *root)],
+        };
+        wanted.add(begins).map_err(failed)?;
+    }
     for level in (0..CODES).map(Level::from_byte) {
         (0..=u8::MAX).into_par_iter().try_for_each(|first| {
             let hashes = wanted.take(level.byte(), first).map_err(failed)?;
@@ -45,7 +56,33 @@ pub(super) fn mark(store: &Store, roots: &[H256], scratch: &Path, marked: &Atomi
             nodes.add(hashes.into_iter().map(|hash| (NODES, hash))).map_err(failed)
         })?;
     }
-    Ok(Marked { nodes, codes: wanted })
+    Ok(Marked { nodes, codes: wanted, on_the_way })
+}
+
+/// What the nodes on the way to a scope refer to in it, and at which level that is. Adds these nodes.
+fn way(
+    store: &Store,
+    root: H256,
+    scope: &Scope,
+    on_the_way: &mut HashMap<H256, Vec<u8>>,
+) -> Result<Vec<(u8, H256)>, PruneError> {
+    let (mut references, mut damage) = (Vec::new(), None);
+    store.on_the_way(root, scope, |event| match event {
+        Event::Node { place, links, rlp } => {
+            let inside = links.children.iter().filter(|child| scope.covers(&child.path));
+            references.extend(inside.map(|child| (Level::new(Kind::AccountNode, &child.path).byte(), child.hash)));
+            let inside = links.leaves.iter().filter(|leaf| matches!(leaf, Leaf::Account { key, .. } if scope.has(key)));
+            inside.for_each(|leaf| refer_of(leaf, &mut references));
+            on_the_way.insert(place.hash, rlp);
+        }
+        Event::Code { .. } => {}
+        Event::Missing(target) => damage = Some(format!("node {:?} is missing", target.hash())),
+        Event::Corrupt { target, fault } => damage = Some(format!("node {:?}: {fault}", target.hash())),
+    })?;
+    match damage {
+        Some(what) => Err(PruneError::Unsound { what }),
+        None => Ok(references),
+    }
 }
 
 /// What nodes of one level refer to, and at which level that is.
@@ -75,10 +112,13 @@ fn refer(level: Level, node: &StoredNode, references: &mut Vec<(u8, H256)>) -> O
         let below = u8::try_from(child.path.len() - depth).ok()?;
         references.push((level.byte().checked_add(below)?, child.hash));
     }
-    for leaf in links.leaves {
-        let Leaf::Account { account, .. } = leaf else { continue };
-        references.extend(account.has_storage().then_some((Level::STORAGE_ROOT.byte(), account.storage_root)));
-        references.extend(account.has_code().then_some((CODES, account.code_hash)));
-    }
+    links.leaves.iter().for_each(|leaf| refer_of(leaf, references));
     Some(())
+}
+
+/// Adds what an account refers to.
+fn refer_of(leaf: &Leaf, references: &mut Vec<(u8, H256)>) {
+    let Leaf::Account { account, .. } = leaf else { return };
+    references.extend(account.has_storage().then_some((Level::STORAGE_ROOT.byte(), account.storage_root)));
+    references.extend(account.has_code().then_some((CODES, account.code_hash)));
 }

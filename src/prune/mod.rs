@@ -8,6 +8,7 @@
 mod lists;
 mod mark;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
@@ -16,7 +17,7 @@ use primitive_types::H256;
 use self::lists::Lists;
 use self::mark::mark;
 use crate::store::{Removed, RootRecord, RootState, Store, StoreError};
-use crate::trie::EMPTY_ROOT;
+use crate::trie::Scope;
 
 /// Where lists of hashes are that do not fit into memory, in the store's directory.
 const DIRECTORY: &str = "prune";
@@ -62,8 +63,14 @@ pub enum PruneError {
     },
 }
 
-/// Drops everything but the complete states at `keep` and, with `dry_run`, only counts what would go. An unfinished sync
-/// is dropped too; preimages stay. `marked` counts up with the nodes that are found to stay.
+/// A state that stays: the part of it that is there, or all of it.
+struct Kept {
+    root: H256,
+    scope: Option<Scope>,
+}
+
+/// Drops everything but the states at `keep`, complete or partial, and, with `dry_run`, only counts what would go. An
+/// unfinished sync is dropped too; preimages stay. `marked` counts up with the nodes that are found to stay.
 ///
 /// Memory: some 100 MiB, however large the state is. Disk, until it ends: 32 bytes for each node that is kept, where
 /// these do not fit into memory, and then as much as the kept states take.
@@ -72,15 +79,12 @@ pub enum PruneError {
 /// What is to be kept is as it was then. Run it again to have done what was not.
 pub fn prune(store: &Store, keep: &[H256], dry_run: bool, marked: &AtomicU64) -> Result<Pruned, PruneError> {
     let records = store.roots()?;
-    let is_complete = |root: &H256| *root == EMPTY_ROOT || is_kept_complete(&records, root);
-    if let Some(root) = keep.iter().find(|root| !is_complete(root)) {
-        return Err(PruneError::NotComplete { root: *root });
-    }
+    let kept = keep.iter().map(|root| kept(&records, *root)).collect::<Result<Vec<Kept>, _>>()?;
     if !dry_run {
         store.settle()?;
     }
     let scratch = Scratch::new(store.dir())?;
-    let found = mark(store, keep, &scratch.0, marked)?;
+    let found = mark(store, &kept, &scratch.0, marked)?;
     let failed = |source| PruneError::Scratch { path: scratch.0.clone(), source };
     let take = |lists: &Lists, kind, first| lists.take(kind, first).map_err(failed);
     let nodes = |first| take(&found.nodes, mark::NODES, first);
@@ -89,18 +93,33 @@ pub fn prune(store: &Store, keep: &[H256], dry_run: bool, marked: &AtomicU64) ->
         dropped: records.iter().map(|record| record.root).filter(|root| !keep.contains(root)).collect(),
         nodes: removal.nodes.0,
         codes: removal.codes.0,
-        staged: store.staged_nodes()?,
+        staged: store.staged_nodes()?.saturating_sub(staged_of(store, &found.on_the_way)?),
     };
     if !dry_run {
-        store.forget_roots(&pruned.dropped)?;
+        store.forget_roots(&pruned.dropped, &found.on_the_way)?;
         store.remove(removal)?;
         store.give_back()?;
     }
     Ok(pruned)
 }
 
-fn is_kept_complete(records: &[RootRecord], root: &H256) -> bool {
-    records.iter().any(|record| record.root == *root && record.state == RootState::Complete)
+fn kept(records: &[RootRecord], root: H256) -> Result<Kept, PruneError> {
+    match records.iter().find(|record| record.root == root) {
+        Some(RootRecord { state: RootState::Complete, .. }) => Ok(Kept { root, scope: None }),
+        Some(RootRecord { state: RootState::Partial, scope: Some(scope), .. }) => {
+            Ok(Kept { root, scope: Some(scope.clone()) })
+        }
+        _ => Err(PruneError::NotComplete { root }),
+    }
+}
+
+/// How many of these nodes are staged.
+fn staged_of(store: &Store, nodes: &HashMap<H256, Vec<u8>>) -> Result<u64, StoreError> {
+    let mut count = 0;
+    for hash in nodes.keys() {
+        count += u64::from(store.staged_node(hash)?.is_some());
+    }
+    Ok(count)
 }
 
 /// A directory for lists, removed at the end; what a killed run has left in it is removed at the start.

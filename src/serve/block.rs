@@ -12,7 +12,8 @@ use super::{KnownBlock, Source, SourceError};
 /// Which block is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BlockId {
-    /// The one with the highest number; also what is asked for as safe or finalized, since a synced root is final here.
+    /// The one with the highest number whose whole state is there, or without any the highest; also what is asked for as
+    /// safe or finalized, since a synced root is final here.
     Latest,
     /// The block that is not made yet; never known.
     Pending,
@@ -67,7 +68,8 @@ impl BlockId {
     pub(super) fn find(self, source: &dyn Source) -> Result<Option<KnownBlock>, SourceError> {
         let mut blocks = source.blocks()?.into_iter();
         Ok(match self {
-            Self::Latest => blocks.max_by_key(|block| block.number),
+            // One whose whole state is there goes before all others.
+            Self::Latest => blocks.max_by_key(|block| (block.scope.is_none(), block.number)),
             Self::Pending => None,
             Self::Number(number) => blocks.find(|block| block.number == number),
             Self::Hash(hash) => blocks.find(|block| block.hash == hash),

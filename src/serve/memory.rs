@@ -35,7 +35,13 @@ impl MemoryState {
         if let Some(header) = &genesis.header {
             let rlp = header.encode(summary.root);
             let hash = keccak256(&rlp);
-            self.add_block(KnownBlock { number: header.number, hash, state_root: summary.root, header: Some(rlp) });
+            self.add_block(KnownBlock {
+                number: header.number,
+                hash,
+                state_root: summary.root,
+                header: Some(rlp),
+                scope: None,
+            });
         }
         self.chain_id = genesis.chain_id.or(self.chain_id);
         Ok(summary)

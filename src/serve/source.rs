@@ -7,6 +7,7 @@ use primitive_types::H256;
 
 use crate::peers::wire::unhex;
 use crate::store::{RootRecord, RootState, Store, StoreError};
+use crate::trie::{Scope, keccak256};
 
 /// A state, or several, and the blocks they belong to. Reads may block; they are made on threads for that.
 pub trait Source: Send + Sync + 'static {
@@ -36,7 +37,7 @@ pub trait Source: Send + Sync + 'static {
     /// When the source cannot tell.
     fn chain_id(&self) -> Result<Option<u64>, SourceError>;
 
-    /// The blocks whose whole state is there, in any order. They are few: one for each synced root.
+    /// The blocks whose state is there, or a part of it, in any order. They are few: one for each synced root.
     ///
     /// # Errors
     /// When the source cannot tell.
@@ -54,6 +55,8 @@ pub struct KnownBlock {
     pub state_root: H256,
     /// The header's RLP, where it is known.
     pub header: Option<Vec<u8>>,
+    /// The part of the state that is there, if it is not all of it.
+    pub scope: Option<Scope>,
 }
 
 /// A source could not be read.
@@ -76,7 +79,13 @@ impl From<StoreError> for SourceError {
 
 impl Source for Store {
     fn node(&self, hash: &H256) -> Result<Option<Cow<'_, [u8]>>, SourceError> {
-        Ok(Self::node(self, hash)?.map(Cow::Owned))
+        if let Some(rlp) = Self::node(self, hash)? {
+            return Ok(Some(Cow::Owned(rlp)));
+        }
+        // Of a partial state, the nodes on the way to what is there.
+        let Some(rlp) = self.staged_node(hash)?.filter(|rlp| keccak256(rlp) == *hash) else { return Ok(None) };
+        let is_partial = self.roots()?.iter().any(|record| record.state == RootState::Partial);
+        Ok(is_partial.then_some(Cow::Owned(rlp)))
     }
 
     fn nodes(&self, hashes: &[H256]) -> Result<Vec<Option<Cow<'_, [u8]>>>, SourceError> {
@@ -92,18 +101,18 @@ impl Source for Store {
     }
 
     fn blocks(&self) -> Result<Vec<KnownBlock>, SourceError> {
-        let complete = self.roots()?.into_iter().filter(|record| record.state == RootState::Complete);
-        complete.filter_map(known_block).collect()
+        let is_here = |record: &RootRecord| matches!(record.state, RootState::Complete | RootState::Partial);
+        self.roots()?.into_iter().filter(is_here).filter_map(known_block).collect()
     }
 }
 
 /// The block of a root's record, if the record has one.
 fn known_block(record: RootRecord) -> Option<Result<KnownBlock, SourceError>> {
-    let RootRecord { root, block, .. } = record;
-    let block = block?;
+    let (root, block) = (record.root, record.block.clone()?);
     let header = match block.header.as_deref().map(unhex) {
         Some(None) => return Some(Err(SourceError::new(format!("the header stored for root {root:?} is not hex")))),
         header => header.flatten(),
     };
-    Some(Ok(KnownBlock { number: block.number, hash: block.hash, state_root: root, header }))
+    let scope = record.into_partial();
+    Some(Ok(KnownBlock { number: block.number, hash: block.hash, state_root: root, header, scope }))
 }

@@ -8,7 +8,7 @@ use super::block::BlockId;
 use super::methods::Call;
 use super::params::{Params, invalid, text};
 use super::reply::{Refusal, push_data, push_number, push_quantity};
-use super::{Source, SourceError};
+use super::{KnownBlock, Source, SourceError};
 use crate::state::{ProofDocument, Slot, State, StateError};
 use crate::trie::{Account, EMPTY_CODE_HASH, EMPTY_ROOT, NodeSource, StoredNode, keccak256};
 
@@ -37,9 +37,16 @@ pub(super) fn run(call: Call<'_>, out: &mut Vec<u8>) -> Result<bool, Refusal> {
         "eth_getProof" => slots(&params)?,
         _ => Vec::new(),
     };
-    let source = Reading(source);
-    let state = State::at(&source, root(source.0, &params, most - 1)?);
     let key = keccak256(address.as_bytes());
+    let block = block(source, &params, most - 1)?;
+    if let Some(scope) = block.scope.filter(|scope| !scope.has(&key)) {
+        let number = block.number;
+        return Err(Refusal::failed(format!(
+            "the state of block {number} is partial: account {key:?} is outside of what is here, {scope}"
+        )));
+    }
+    let source = Reading(source);
+    let state = State::at(&source, block.state_root);
     match method {
         "eth_getProof" => {
             let keys: Vec<H256> = slots.iter().map(Slot::key).collect();
@@ -93,9 +100,9 @@ fn value(
 const NOBODY: Account =
     Account { nonce: 0, balance: U256::zero(), storage_root: EMPTY_ROOT, code_hash: EMPTY_CODE_HASH };
 
-/// The state root of the block that is asked for; by default the latest. What is pending is the latest: nothing waits
+/// The block that is asked for; by default the latest. What is pending is the latest: nothing waits
 /// here to be put into a block.
-fn root(source: &dyn Source, params: &Params<'_>, place: usize) -> Result<H256, Refusal> {
+fn block(source: &dyn Source, params: &Params<'_>, place: usize) -> Result<KnownBlock, Refusal> {
     let id = match params.optional(place) {
         None => BlockId::Latest,
         Some(raw) => match BlockId::any(raw).ok_or_else(|| invalid(place, "a block number, tag or hash"))? {
@@ -103,7 +110,7 @@ fn root(source: &dyn Source, params: &Params<'_>, place: usize) -> Result<H256, 
             id => id,
         },
     };
-    Ok(id.known(source)?.state_root)
+    id.known(source)
 }
 
 /// Reads the address, with geth's texts.

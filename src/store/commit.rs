@@ -45,7 +45,7 @@ struct Completed {
 
 impl Store {
     /// Writes a commit and the marks that are true with it. What is committed is in the journal; with a root that is
-    /// complete, all of it comes into the database, and the root's record after it.
+    /// complete or partial, all of it comes into the database, and the root's record after it.
     ///
     /// # Errors
     /// When the disk or the database fails, or has failed since the last commit while a round was sorted; when the store
@@ -53,8 +53,8 @@ impl Store {
     pub fn commit(&self, commit: &Commit, marks: &Marks, durability: Durability) -> Result<(), StoreError> {
         let journal = self.journal()?;
         let completed = self.staged_elsewhere(journal, commit)?;
-        let is_complete = |record: &&RootRecord| record.state == RootState::Complete;
-        let last = marks.root.as_ref().filter(is_complete);
+        let is_last = |record: &&RootRecord| matches!(record.state, RootState::Complete | RootState::Partial);
+        let last = marks.root.as_ref().filter(is_last);
         let durability = if last.is_some() { Durability::Disk } else { durability };
         self.guard.write(&self.dir, || {
             journal.sorted()?;
@@ -155,7 +155,9 @@ impl Store {
         if !superseded.is_empty() {
             journal.moved();
         }
-        superseded.drain(..).for_each(|hash| batch.delete_cf(staging, hash));
+        // Readers of a partial root read its upper nodes there, and nothing that is in the journal.
+        let is_kept = self.roots()?.iter().any(|record| record.state == RootState::Partial);
+        superseded.drain(..).filter(|_| !is_kept).for_each(|hash| batch.delete_cf(staging, hash));
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use primitive_types::H256;
 use serde::{Deserialize, Serialize};
 
-use crate::trie::Counts;
+use crate::trie::{Counts, Scope};
 
 /// Where the running or last sync stands; written in the batch that makes it true.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,8 +13,11 @@ pub struct Checkpoint {
     pub root: H256,
     /// What all runs for this root have fetched and stored so far.
     pub counts: Counts,
-    /// The complete share of the account key space, 0 to 1.
+    /// The complete share of the account key space, or of the scope, 0 to 1.
     pub progress: f64,
+    /// The part of the state that it is of; none for all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
 }
 
 /// One root that this store holds or is filling.
@@ -31,6 +34,9 @@ pub struct RootRecord {
     /// What the state holds; known once it has been counted by a walk or by an import.
     #[serde(default)]
     pub totals: Option<Totals>,
+    /// The part of the state that the record is about; none for all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
 }
 
 /// Whether a root's state is all there.
@@ -41,7 +47,10 @@ pub enum RootState {
     Syncing,
     /// Every node and code below it is in the store.
     Complete,
-    /// It was complete; then something below it was found missing or corrupt, and a repair has begun.
+    /// Every node and code of the record's scope is in the store; the nodes on the way to it are staged.
+    Partial,
+    /// It was complete, or with a scope partial; then something below it was found missing or corrupt, and a repair has
+    /// begun.
     Damaged,
 }
 
@@ -76,7 +85,36 @@ impl RootRecord {
     /// A record for a sync that begins.
     #[must_use]
     pub fn syncing(root: H256, block: Option<Block>) -> Self {
-        Self { root, block, state: RootState::Syncing, totals: None }
+        Self { root, block, state: RootState::Syncing, totals: None, scope: None }
+    }
+
+    /// The same, for a part of the state.
+    #[must_use]
+    pub fn of_scope(self, scope: &Scope) -> Self {
+        Self { scope: scope.part().cloned(), ..self }
+    }
+
+    /// What the record says while a sync runs that this one is for: what was there before stays so.
+    #[must_use]
+    pub fn begun_after(self, known: Self) -> Self {
+        let block = self.block.or(known.block);
+        let scope = if known.state == RootState::Syncing { self.scope } else { known.scope };
+        Self { block, scope, ..known }
+    }
+
+    /// What the record says once this one is true: a part is added to what was there before.
+    #[must_use]
+    pub fn reached_after(self, known: Self) -> Self {
+        let scope = match (self.state, known.state, &self.scope, &known.scope) {
+            (RootState::Partial, RootState::Partial, Some(new), Some(old)) => Some(new.and(old)),
+            // What is damaged may be outside this part.
+            (RootState::Partial, RootState::Damaged, Some(new), Some(old)) if new.contains(old) => self.scope,
+            (RootState::Partial, RootState::Damaged | RootState::Complete, ..) => return known,
+            _ => self.scope,
+        };
+        // They were counted for the scope, or for all of it.
+        let totals = known.totals.filter(|_| scope == known.scope);
+        Self { root: known.root, block: known.block, state: self.state, totals, scope }
     }
 }
 

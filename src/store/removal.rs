@@ -1,5 +1,6 @@
 //! Removing what is not kept.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use primitive_types::H256;
@@ -26,9 +27,9 @@ pub(crate) struct Removal {
 }
 
 impl Store {
-    /// Forgets roots that are about to be removed, and what an unfinished sync has left. Before the removal: a record
-    /// must not say of a root that it is complete when it is not.
-    pub(crate) fn forget_roots(&self, roots: &[H256]) -> Result<(), StoreError> {
+    /// Forgets roots that are about to be removed, and what an unfinished sync has left: of staging only the given nodes
+    /// stay. Before the removal: a record must not say of a root that it is complete when it is not.
+    pub(crate) fn forget_roots(&self, roots: &[H256], staged: &HashMap<H256, Vec<u8>>) -> Result<(), StoreError> {
         let (meta, staging) = (self.family(META)?, self.family(STAGING)?);
         let mut batch = WriteBatch::default();
         roots.iter().for_each(|root| batch.delete_cf(meta, root_key(root)));
@@ -36,6 +37,7 @@ impl Store {
             [KEY_CHECKPOINT, KEY_SYNCED].iter().for_each(|key| batch.delete_cf(meta, key));
         }
         batch.delete_range_cf(staging, [].as_slice(), [0xff; 33].as_slice());
+        staged.iter().for_each(|(hash, rlp)| batch.put_cf(staging, hash, rlp));
         batch.put_cf(meta, KEY_PRUNED, []);
         self.write(batch, Durability::Disk)
     }

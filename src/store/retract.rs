@@ -8,7 +8,7 @@ use rocksdb::{IteratorMode, ReadOptions, WriteBatch};
 use super::layout::{self, CODES, KEY_CHECKPOINT, KEY_SYNCED, META, NODES, STAGING, root_key};
 use super::rocks::json;
 use super::{Checkpoint, Durability, RootRecord, RootState, Store, StoreError};
-use crate::trie::{Leaf, Nibbles, decode};
+use crate::trie::{Event, Leaf, Links, Nibbles, Scope, decode};
 
 /// What was found damaged.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +32,8 @@ pub struct Retracted {
 
 impl Store {
     /// Removes what is damaged, and takes back what is not true without it, all in one batch: a node with anything of
-    /// it below goes back to staging, and a complete root with anything of it below becomes damaged.
+    /// it below goes back to staging, and a complete root with anything of it below becomes damaged; a partial one too, if it
+    /// is in its scope or on the way to it.
     ///
     /// Whoever refers to something damaged is found by reading all nodes, and again for those who refer to the found,
     /// until there are no more: some ten times, in the order of the disk.
@@ -56,8 +57,13 @@ impl Store {
                 retracted.nodes += 1;
             }
         }
-        for record in self.roots()?.into_iter().filter(|record| record.state == RootState::Complete) {
-            if claims.contains(&record.root) || damage.nodes.contains(&record.root) {
+        for record in self.roots()? {
+            let is_damaged = match (record.state, &record.scope) {
+                (RootState::Complete, _) => claims.contains(&record.root) || damage.nodes.contains(&record.root),
+                (RootState::Partial, Some(scope)) => self.is_cut_off(record.root, scope, damage, &claims)?,
+                _ => false,
+            };
+            if is_damaged {
                 retracted.roots.push(record.root);
                 let damaged = RootRecord { state: RootState::Damaged, ..record };
                 batch.put_cf(meta, root_key(&damaged.root), json(&damaged)?);
@@ -70,6 +76,30 @@ impl Store {
         }
         self.write(batch, Durability::Disk)?;
         Ok(retracted)
+    }
+
+    /// Whether anything of a scope, or on the way to it, is damaged or a claim: then a node on the way is, or refers to
+    /// one that is.
+    fn is_cut_off(
+        &self,
+        root: H256,
+        scope: &Scope,
+        damage: &Damage,
+        claims: &HashSet<H256>,
+    ) -> Result<bool, StoreError> {
+        let mut is_cut_off = false;
+        self.on_the_way(root, scope, |event| {
+            is_cut_off |= match event {
+                Event::Node { mut links, .. } => {
+                    links.children.retain(|child| scope.covers(&child.path));
+                    links.leaves.retain(|leaf| scope.has(&leaf.key()));
+                    leads_to_void(&links, damage, claims)
+                }
+                Event::Missing(_) | Event::Corrupt { .. } => true,
+                Event::Code { .. } => false,
+            };
+        })?;
+        Ok(is_cut_off)
     }
 
     /// Reads all nodes and adds those that refer to something damaged, or to a claim; whether there were any.
@@ -96,7 +126,10 @@ fn refers(row: &[u8], damage: &Damage, claims: &HashSet<H256>) -> bool {
     // Which path it is does not matter, only how long.
     let path = |depth| Nibbles::from_key(&H256::zero()).prefix(depth);
     let Some((kind, depth)) = level.place() else { return false };
-    let Ok(links) = decode(kind, &path(depth), false, rlp) else { return false };
+    decode(kind, &path(depth), false, rlp).is_ok_and(|links| leads_to_void(&links, damage, claims))
+}
+
+fn leads_to_void(links: &Links, damage: &Damage, claims: &HashSet<H256>) -> bool {
     let is_void = |hash: &H256| claims.contains(hash) || damage.nodes.contains(hash);
     links.children.iter().any(|child| is_void(&child.hash))
         || links.leaves.iter().any(|leaf| match leaf {

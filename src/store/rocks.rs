@@ -218,7 +218,7 @@ impl Store {
             }
         }
         let record = match self.root(&record.root)? {
-            Some(known) => RootRecord { block: record.block.clone().or(known.block), ..known },
+            Some(known) => record.clone().begun_after(known),
             None => record.clone(),
         };
         batch.put_cf(meta, root_key(&record.root), json(&record)?);
@@ -226,7 +226,7 @@ impl Store {
     }
 
     /// Removes every row of staging: nothing there is reachable from a root that is being synced. Keeps them while a root
-    /// is damaged, whose upper nodes are there.
+    /// is damaged, whose upper nodes are there, and those on the way to the scopes of partial roots.
     ///
     /// # Errors
     /// When the database fails.
@@ -236,8 +236,12 @@ impl Store {
         }
         self.settle()?;
         let mut batch = WriteBatch::default();
+        let staging = self.family(STAGING)?;
         // Past the highest 32-byte key.
-        batch.delete_range_cf(self.family(STAGING)?, [].as_slice(), [0xff; 33].as_slice());
+        batch.delete_range_cf(staging, [].as_slice(), [0xff; 33].as_slice());
+        for (hash, rlp) in self.staged_on_the_way()? {
+            batch.put_cf(staging, hash, rlp);
+        }
         self.write(batch, Durability::Disk)
     }
 

@@ -16,6 +16,7 @@ mod nibbles;
 mod node;
 mod rlp_reader;
 mod scheduler;
+mod scope;
 mod verified;
 mod walk;
 
@@ -27,7 +28,8 @@ pub use keccak::{EMPTY_CODE_HASH, EMPTY_ROOT, Keccak, keccak256, keccak256_batch
 pub use level::Level;
 pub use nibbles::Nibbles;
 pub use node::{Child, Leaf, Links, TrieKind, decode, is_branch};
-pub use scheduler::{Commit, Complete, Counts, Done, Processed, ScheduleError, Scheduler, SurelyAbsent};
+pub use scheduler::{Commit, Complete, Counts, Done, End, Processed, ScheduleError, Scheduler, SurelyAbsent};
+pub use scope::{PrefixError, Scope};
 pub use verified::{Origin, Reject, Verified};
 pub use walk::{Event, Fault, NodeSource, Place, StoredNode, Target, Walk};
 

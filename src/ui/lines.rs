@@ -10,31 +10,38 @@ pub(crate) struct Lines {
     interval: Duration,
     started: Instant,
     written: Instant,
+    /// What the share is of.
+    of: &'static str,
 }
 
 impl Lines {
     pub(super) fn new(interval: Duration) -> Self {
         let now = Instant::now();
-        Self { interval, started: now, written: now }
+        Self { interval, started: now, written: now, of: "of the key space" }
     }
 
     pub(super) fn on(&mut self, event: &Event) {
         if let Event::Progress(progress) = event {
             if self.written.elapsed() >= self.interval {
                 self.written = Instant::now();
-                say(&format!("{} {}", time(self.started.elapsed()), summary(progress)));
+                say(&format!("{} {}", time(self.started.elapsed()), summary(progress, self.of)));
             }
-        } else if let Some(line) = notice(event) {
+            return;
+        }
+        if let Event::Started { scope: Some(_), .. } = event {
+            self.of = "of this part";
+        }
+        if let Some(line) = notice(event) {
             say(&line);
         }
     }
 }
 
 /// Progress in one line. What is left below the pending items is unknown, so no total is made up.
-pub(super) fn summary(progress: &Progress) -> String {
+pub(super) fn summary(progress: &Progress, of: &str) -> String {
     let counts = &progress.counts;
     format!(
-        "{} of the key space, {} nodes and {} codes fetched, {} reused, {} pending, {} in flight",
+        "{} {of}, {} nodes and {} codes fetched, {} reused, {} pending, {} in flight",
         percent(progress.share),
         count(counts.nodes),
         count(counts.codes),
@@ -47,10 +54,13 @@ pub(super) fn summary(progress: &Progress) -> String {
 /// What is worth a line of its own.
 pub(super) fn notice(event: &Event) -> Option<String> {
     match event {
-        Event::Started { root, before } if before.nodes + before.codes > 0 => {
-            Some(format!("resuming state {root:?}: {} nodes and codes are here", count(before.nodes + before.codes)))
+        Event::Started { root, scope, before } => {
+            let part = scope.as_ref().map(|scope| format!(", the part {scope}")).unwrap_or_default();
+            Some(match before.nodes + before.codes {
+                0 => format!("syncing state {root:?}{part}"),
+                here => format!("resuming state {root:?}{part}: {} nodes and codes are here", count(here)),
+            })
         }
-        Event::Started { root, .. } => Some(format!("syncing state {root:?}")),
         Event::Pivoted { from, to, to_block } => {
             let block = to_block.map(|block| format!(" of block {block}")).unwrap_or_default();
             Some(format!("moving from state {from:?} to {to:?}{block}"))

@@ -24,8 +24,13 @@ impl Ndjson {
 
     pub(super) fn on(&mut self, event: &Event) {
         let line = match event {
-            Event::Started { root, before } => {
-                json!({ "message_type": "started", "root": format!("{root:?}"), "nodes_before": before.nodes })
+            Event::Started { root, scope, before } => {
+                let root = format!("{root:?}");
+                let mut line = json!({ "message_type": "started", "root": root, "nodes_before": before.nodes });
+                if let Some(scope) = scope {
+                    line["scope"] = json!(scope);
+                }
+                line
             }
             Event::Progress(progress) => {
                 if self.written.is_some_and(|written| written.elapsed() < self.interval) {

@@ -7,7 +7,7 @@ use rlp::RlpStream;
 use super::*;
 use crate::trie::scheduler_tests::source::{Body, Source, State};
 use crate::trie::scheduler_tests::states::{accounts, hashed, plain, storage, tiny};
-use crate::trie::{EMPTY_CODE_HASH, EMPTY_ROOT, Level, NodeError, StoredNode, keccak256};
+use crate::trie::{EMPTY_CODE_HASH, EMPTY_ROOT, Level, Nibbles, NodeError, StoredNode, keccak256};
 
 /// A store, which may be read in order or node by node only.
 #[derive(Clone, Default)]
@@ -201,6 +201,60 @@ fn a_subtree_that_is_held_countless_times_is_counted_alike() {
         assert_eq!((totals.accounts, totals.nodes), (accounts, u64::from(account_depth + storage_depth) + 4));
         assert_eq!(totals.slots, accounts.saturating_mul(1 << (storage_depth + 1)));
     }
+}
+
+fn part(stored: &Stored, root: H256, scope: &Scope) -> Verification {
+    verify_part(stored, root, scope, &AtomicU64::new(0), FAULTS_LISTED).unwrap()
+}
+
+fn scope(prefixes: &[&[u8]]) -> Scope {
+    Scope::of(prefixes.iter().map(|prefix| Nibbles::from_slice(prefix).unwrap()))
+}
+
+#[test]
+fn a_part_is_counted_without_what_is_beside_it() {
+    let source = mixed(200);
+    let stored = Stored::of(&source);
+    let whole = stored.assert_sound(source.root);
+    for prefixes in [&[&[3_u8][..], &[4, 5]][..], &[&[0xf]], &[&[1, 2, 3, 4, 5, 6]], &[&[]]] {
+        let scope = scope(prefixes);
+        let found = part(&stored, source.root, &scope);
+        assert!(found.is_ok(), "{:?}", found.faults);
+        let inside: Vec<&Body> = source.state.iter().filter(|(key, _)| scope.has(key)).map(|(_, body)| body).collect();
+        assert_eq!(found.totals.accounts, inside.len() as u64);
+        assert_eq!(found.totals.slots, inside.iter().map(|body| body.storage.len() as u64).sum::<u64>());
+        assert!(found.totals.nodes <= whole.nodes && (found.totals.nodes < whole.nodes || scope.is_whole()));
+    }
+}
+
+#[test]
+fn what_is_missing_beside_a_part_is_not_missed_and_in_it_is() {
+    let source = mixed(60);
+    let stored = Stored::of(&source);
+    let (scope, rest) = (
+        scope(&[&[2]]),
+        Scope::of((0..16).filter(|nibble| *nibble != 2).map(|nibble| Nibbles::from_slice(&[nibble]).unwrap())),
+    );
+    for hash in stored.nodes.keys().filter(|hash| **hash != source.root) {
+        let mut missing = stored.clone();
+        missing.nodes.remove(hash);
+        let [in_part, in_rest] = [&scope, &rest].map(|scope| !part(&missing, source.root, scope).is_ok());
+        assert!(in_part || in_rest, "{hash:?} is nowhere");
+    }
+    let mut missing = stored;
+    missing.nodes.remove(&source.root);
+    assert_eq!(part(&missing, source.root, &scope).missing, 1);
+}
+
+/// No state has the same keys under two paths, but somebody may make one.
+#[test]
+fn a_node_that_is_both_in_a_part_and_on_the_way_to_it_is_walked_for_each() {
+    let mut stored = Stored { is_ordered: true, ..Stored::default() };
+    let root = doubled(&mut stored, 0, 3, &account(EMPTY_ROOT));
+    let scope = scope(&[&[0, 0, 0, 0], &[1]]);
+    let found = part(&stored, root, &scope);
+    assert!(found.is_ok(), "{:?}", found.faults);
+    assert_eq!(found.totals.accounts, 1 + 8);
 }
 
 #[test]

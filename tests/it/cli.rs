@@ -15,7 +15,7 @@ use crate::support::{
 const SYNC: &str = "root block_number block_hash complete accounts slots codes nodes_fetched nodes_reused codes_fetched \
                     bytes_downloaded requests retries duration_ms peers";
 /// What `sync` adds to it.
-const SYNC_MORE: [&str; 2] = ["trust", "moves"];
+const SYNC_MORE: [&str; 3] = ["trust", "moves", "partial"];
 const PEER: &str = "url nodes requests errors corrupt";
 /// What `sync` says of a peer beyond the contract.
 const PEER_MORE: [&str; 4] = ["absent", "stale", "dialect", "latency_ms"];
@@ -95,7 +95,7 @@ fn sync_verify_repair_and_status_print_exactly_the_contracts_fields() {
     assert!(report["requests"].as_u64() > Some(1), "{report}");
 
     let verified = statesync(["verify", "--datadir", world.dir(), "--json"]).exits(0).json();
-    assert_fields(&verified, VERIFY, &["faults"]);
+    assert_fields(&verified, VERIFY, &["faults", "partial"]);
     let holds = ["root", "ok", "nodes", "accounts", "slots", "codes", "missing", "corrupt", "faults"];
     let printed: Value = holds.iter().map(|field| verified[field].clone()).collect();
     assert_eq!(printed, json!([world.root(), true, nodes, accounts, slots, codes, 0, 0, []]));

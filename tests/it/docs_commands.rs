@@ -86,6 +86,11 @@ fn the_page_on_reading_a_state_is_right() {
 }
 
 #[test]
+fn the_page_on_one_contract_is_right() {
+    run("one-contract.md", &[]);
+}
+
+#[test]
 fn the_page_on_forking_with_anvil_is_right() {
     if let Some(foundry) = foundry() {
         run("fork-with-anvil.md", &[&foundry]);

@@ -52,6 +52,7 @@ mod proof;
 mod prune;
 mod refusals;
 mod resume;
+mod scope;
 mod serving;
 mod test_peer;
 mod torn;

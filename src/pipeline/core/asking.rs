@@ -68,7 +68,8 @@ impl Core {
         {
             return Err(SyncError::unavailable(self.options.root, lost, |peer| self.name(peer)));
         }
-        let waits_for_peers = self.scheduler.fetching() > 0 || (self.looking_up == 0 && self.scheduler.pending() > 0);
+        let is_wanted = !self.scheduler.is_over() && self.scheduler.ended().is_none() && self.scheduler.pending() > 0;
+        let waits_for_peers = self.scheduler.fetching() > 0 || (self.looking_up == 0 && is_wanted);
         if waits_for_peers && let Some(outage) = self.pool.outage(now) {
             let reasons = outage.reasons.iter().map(|(peer, why)| format!("{}: {why}", self.name(*peer)));
             return Err(SyncError::NoPeers { reasons: reasons.collect::<Vec<_>>().join("; ") });

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::{Action, Core, Mode};
 use crate::peers::Stats;
 use crate::pipeline::{Outcome, Progress, Report, SyncError};
+use crate::trie::End;
 
 impl Core {
     pub(super) fn end(&mut self, outcome: Outcome) {
@@ -37,7 +38,7 @@ impl Core {
         }
         match self.mode {
             // A root that completes while it is being left is not the end.
-            Mode::Syncing | Mode::Ending(_) if self.scheduler.is_complete() => Some(self.complete()),
+            Mode::Syncing | Mode::Ending(_) if let Some(end) = self.scheduler.ended() => Some(self.complete(end)),
             Mode::Ending(_) => Some(std::mem::replace(&mut self.mode, Mode::Syncing).into_outcome()),
             Mode::Syncing | Mode::Draining(..) => None,
         }
@@ -48,14 +49,16 @@ impl Core {
         matches!(self.mode, Mode::Ending(Outcome::Failed(SyncError::Malformed { .. })))
     }
 
-    /// The last check of a complete state.
-    fn complete(&self) -> Outcome {
-        match self.scheduler.pending() {
-            0 => Outcome::Complete,
-            left => {
-                Outcome::Failed(SyncError::Contradiction(format!("the root is complete and {left} requests are not")))
-            }
+    /// The last check of a complete state, or of a complete part.
+    fn complete(&self, end: End) -> Outcome {
+        let (outcome, left) = match end {
+            End::Complete => (Outcome::Complete, self.scheduler.pending()),
+            End::Partial => (Outcome::Partial, self.scheduler.pending_within()),
+        };
+        if left == 0 {
+            return outcome;
         }
+        Outcome::Failed(SyncError::Contradiction(format!("all that is wanted is complete and {left} requests are not")))
     }
 
     /// What the run did, now that it has ended so.
@@ -65,6 +68,7 @@ impl Core {
             share: self.share(),
             counts: self.left_behind + self.scheduler.counts(),
             root: self.options.root,
+            scope: self.options.scope,
             block: self.options.block,
             outcome,
             bytes_downloaded: self.bytes_downloaded,

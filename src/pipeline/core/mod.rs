@@ -131,7 +131,7 @@ impl Core {
         now: Instant,
     ) -> Self {
         let mut core = Self {
-            scheduler: Scheduler::with_absent(options.root, options.memory_bytes, absent.clone()),
+            scheduler: Scheduler::with_scope(options.root, options.scope.clone(), options.memory_bytes, absent.clone()),
             absent,
             pool: Pool::new(names.len(), options.limits, now),
             names,
@@ -154,7 +154,11 @@ impl Core {
             options,
         };
         core.begin();
-        core.tell(Event::Started { root: core.options.root, before: core.before });
+        core.tell(Event::Started {
+            root: core.options.root,
+            scope: core.options.scope.part().cloned(),
+            before: core.before,
+        });
         core
     }
 
@@ -225,7 +229,7 @@ impl Core {
         let uncommitted = self.scheduler.uncommitted();
         let idle = !matches!(self.mode, Mode::Syncing) && self.verifying == 0 && self.looking_up == 0;
         let due = uncommitted >= COMMIT_ITEMS
-            || self.scheduler.is_root_complete()
+            || self.scheduler.is_over()
             || (uncommitted > 0 && (idle || self.committed_at + COMMIT_INTERVAL <= now));
         if !due {
             return;
@@ -235,16 +239,20 @@ impl Core {
             return;
         }
         let root = self.options.root;
-        let checkpoint = Checkpoint { root, counts: self.before + commit.counts, progress: self.share() };
+        let (counts, scope) = (self.before + commit.counts, self.options.scope.part().cloned());
+        let checkpoint = Checkpoint { root, counts, progress: self.share(), scope };
         let marks = Marks { checkpoint: Some(checkpoint.clone()), root: self.mark(&commit) };
         self.committing = Some((uncommitted, checkpoint));
         let last = matches!(self.mode, Mode::Ending(_));
         self.actions.push(Action::Commit(Box::new(Job { commit, marks, last })));
     }
 
-    /// The record of a root that a commit makes complete.
+    /// The record of a root that a commit makes complete, or partial.
     fn mark(&self, commit: &Commit) -> Option<RootRecord> {
         let record = RootRecord::syncing(self.options.root, self.options.block.clone());
+        if commit.scope_complete {
+            return Some(RootRecord { state: RootState::Partial, ..record.of_scope(&self.options.scope) });
+        }
         commit.root_complete.then_some(RootRecord { state: RootState::Complete, ..record })
     }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{Action, Core, Mode};
 use crate::pipeline::follow::{Chase, Follow, Target, Trend, is_worth_a_move};
 use crate::pipeline::{Event, SyncError};
-use crate::store::RootRecord;
+use crate::store::{Checkpoint, RootRecord};
 use crate::trie::Scheduler;
 
 /// Where the search for a newer state is.
@@ -111,10 +111,12 @@ impl Core {
     /// Begins the sync to the root in the options.
     pub(super) fn begin(&mut self) {
         let root = self.options.root;
-        let checkpoint = self.checkpoint.as_ref().filter(|checkpoint| checkpoint.root == root);
+        let scope = &self.options.scope;
+        let is_ours = |checkpoint: &&Checkpoint| checkpoint.root == root && checkpoint.scope.as_ref() == scope.part();
+        let checkpoint = self.checkpoint.as_ref().filter(is_ours);
         (self.before, self.share_before) =
             checkpoint.map_or_else(Default::default, |checkpoint| (checkpoint.counts, checkpoint.progress));
-        self.actions.push(Action::Begin(RootRecord::syncing(root, self.options.block.clone())));
+        self.actions.push(Action::Begin(RootRecord::syncing(root, self.options.block.clone()).of_scope(scope)));
     }
 
     /// Moves to the next root once everything on its way has come in and is committed.
@@ -127,7 +129,8 @@ impl Core {
         self.tell(Event::Pivoted { from: self.options.root, to: root, to_block });
         self.left_behind = self.left_behind + self.scheduler.counts();
         (self.options.root, self.options.block) = (root, block);
-        self.scheduler = Scheduler::with_absent(root, self.options.memory_bytes, self.absent.clone());
+        self.scheduler =
+            Scheduler::with_scope(root, self.options.scope.clone(), self.options.memory_bytes, self.absent.clone());
         self.pool.forget_retries();
         self.early.clear();
         self.follower.moved();

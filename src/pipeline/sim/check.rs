@@ -3,10 +3,10 @@
 use primitive_types::H256;
 
 use super::store::SimStore;
-use super::world::World;
+use super::world::{Part, World};
 use crate::pipeline::commit::Job;
 use crate::store::RootState;
-use crate::trie::{EMPTY_ROOT, Key, Kind, keccak256};
+use crate::trie::{EMPTY_ROOT, Key, Kind, Scope, keccak256};
 
 /// A promise that was broken.
 pub(super) type Violation = String;
@@ -49,7 +49,28 @@ pub(super) fn everything(world: &World, store: &SimStore) -> Result<(), Violatio
     for record in store.now.roots.values().filter(|record| record.state == RootState::Complete) {
         state(world, store, record.root)?;
     }
+    for record in store.now.roots.values() {
+        if let Some(scope) = record.clone().into_partial() {
+            part(world, store, record.root, &scope)?;
+        }
+    }
     Ok(())
+}
+
+/// All of a part of a state is there, complete, and what is on the way to it.
+pub(super) fn part(world: &World, store: &SimStore, root: H256, scope: &Scope) -> Result<(), Violation> {
+    let Part { above, within } = Part::of(&world.states[world.state(root)], scope);
+    if let Some(key) = within.iter().find(|key| store.bytes(key) != world.bytes.get(key)) {
+        return Err(format!("{scope} of {root:?} counts as there and {key:?} is missing, wrong or not complete"));
+    }
+    let is_there = |key: &&Key| {
+        let staged = store.now.staging.get(&key.hash);
+        store.bytes(key).or(staged) == world.bytes.get(key)
+    };
+    match above.iter().find(|key| !is_there(key)) {
+        Some(key) => Err(format!("{scope} of {root:?} counts as there and {key:?}, on the way to it, is missing")),
+        None => Ok(()),
+    }
 }
 
 /// All of a state is there.

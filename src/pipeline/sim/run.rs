@@ -13,7 +13,7 @@ use super::check::{self, Violation};
 use super::peer::SimPeer;
 use super::rng::Rng;
 use super::store::SimStore;
-use super::world::World;
+use super::world::{Part, World};
 use crate::peers::{Dispatch, PoolLimits, TransportError, Trip};
 use crate::pipeline::commit::{Job, Written};
 use crate::pipeline::core::{Action, Core, Message};
@@ -21,7 +21,8 @@ use crate::pipeline::fetch::Reply;
 use crate::pipeline::lookup::classify;
 use crate::pipeline::verify::check as verify;
 use crate::pipeline::{Follow, Outcome, PivotSource, SyncOptions, Target};
-use crate::trie::{Item, Key, Kind};
+use crate::trie::scheduler_tests::states::hashed;
+use crate::trie::{Item, Key, Kind, Nibbles, Scope};
 
 /// A run that takes longer has a sync that does not end.
 const STEPS_MAX: u32 = 400_000;
@@ -73,9 +74,11 @@ struct Run {
     core: Option<Core>,
     /// The state that is wanted.
     target: usize,
+    /// The part of it that is wanted first; after it, the whole.
+    scope: Scope,
     /// What was committed and must not be lost: whether codes, and hashes.
     kept: HashSet<(bool, H256)>,
-    /// Whether a loss of power has left rows and not the checkpoint that counts them.
+    /// Whether a loss of power has left rows and not the checkpoint that counts them, or that of a part has counted them.
     has_lost_counts: bool,
     log: String,
     crashes: u32,
@@ -116,8 +119,9 @@ impl Run {
             order: 0,
             core: None,
             target,
+            scope: scope(seed),
             kept: HashSet::new(),
-            has_lost_counts: false,
+            has_lost_counts: !scope(seed).is_whole(),
             log: String::new(),
             crashes: 0,
             commits: 0,
@@ -182,9 +186,10 @@ impl Run {
         let follow = self.rng.chance(30).then(|| Follow { source: Arc::new(Asked), interval: Duration::from_secs(2) });
         let root = self.world.states[self.target].root;
         let memory_bytes = *self.rng.pick(&[2_000, 20_000, 1 << 30]);
-        let options = SyncOptions { limits, memory_bytes, follow, ..SyncOptions::new(root) };
+        let scope = self.scope.clone();
+        let options = SyncOptions { scope: scope.clone(), limits, memory_bytes, follow, ..SyncOptions::new(root) };
         let names = (0..self.peers.len()).map(|peer| format!("peer {peer}")).collect();
-        self.say(format_args!("begin {root:?} with {limits:?}"));
+        self.say(format_args!("begin {root:?}, {scope}, with {limits:?}"));
         let absent = self.store.surely_absent();
         self.core = Some(Core::new(options, names, self.store.now.checkpoint.clone(), absent, self.now));
     }
@@ -281,7 +286,8 @@ impl Run {
     }
 
     fn write(&mut self, job: Job) -> Result<(), Violation> {
-        let due = job.last || job.commit.root_complete || self.synced_at + SYNC_INTERVAL <= self.now;
+        let is_end = job.commit.root_complete || job.commit.scope_complete;
+        let due = job.last || is_end || self.synced_at + SYNC_INTERVAL <= self.now;
         self.store.commit(&job, due)?;
         if due {
             self.synced_at = self.now;
@@ -333,7 +339,7 @@ impl Run {
         let root = core.root();
         match outcome {
             Outcome::Complete => {
-                self.store.clear_staging();
+                self.clear_staging();
                 self.keep_what_is_there();
                 check::state(&self.world, &self.store, root)?;
                 self.counted(root)?;
@@ -345,8 +351,26 @@ impl Run {
                 }
                 Ok(true)
             }
+            Outcome::Partial => {
+                check::everything(&self.world, &self.store)?;
+                check::part(&self.world, &self.store, root, &self.scope)?;
+                // Now and then another part first.
+                self.scope = if self.rng.chance(30) { scope(self.rng.next()) } else { Scope::whole() };
+                self.begin();
+                Ok(false)
+            }
             other => Err(format!("an honest peer is there, and it ends with {other:?}:\n{}", self.tail())),
         }
+    }
+
+    fn clear_staging(&mut self) {
+        let mut needed = HashSet::new();
+        for record in self.store.now.roots.values() {
+            if let Some(scope) = record.clone().into_partial() {
+                needed.extend(Part::of(&self.world.states[self.world.state(record.root)], &scope).above);
+            }
+        }
+        self.store.clear_staging(|hash| needed.iter().any(|key| key.hash == *hash));
     }
 
     /// The record of a complete root says so; and where no other state was ever begun, the counters are the state's.
@@ -375,6 +399,19 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// For one seed in three, a part of the states.
+fn scope(seed: u64) -> Scope {
+    let mut rng = Rng::new(!seed);
+    if !rng.chance(33) {
+        return Scope::whole();
+    }
+    Scope::of((0..=rng.below(3)).map(|_| match rng.below(3) {
+        // An account of all states, as likely as one of none.
+        0 => Nibbles::from_key(&hashed(rng.below(80))),
+        digits => Nibbles::from_key(&hashed(rng.next())).prefix(if digits == 1 { 1 } else { 2 }),
+    }))
 }
 
 fn told(message: Message) -> Coming {

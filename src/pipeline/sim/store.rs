@@ -108,10 +108,14 @@ impl SimStore {
         }
         content.checkpoint = job.marks.checkpoint.clone().or(content.checkpoint.take());
         if let Some(record) = &job.marks.root {
-            content.roots.insert(record.root, record.clone());
+            let record = match content.roots.remove(&record.root) {
+                Some(known) => record.clone().reached_after(known),
+                None => record.clone(),
+            };
+            content.roots.insert(record.root, record);
         }
         self.written(synced);
-        if job.commit.root_complete {
+        if job.commit.root_complete || job.commit.scope_complete {
             self.settle();
         }
         Ok(())
@@ -135,13 +139,18 @@ impl SimStore {
 
     pub(super) fn begin_root(&mut self, record: &RootRecord) {
         self.now.roots.retain(|root, other| other.state != RootState::Syncing || *root == record.root);
-        self.now.roots.entry(record.root).or_insert_with(|| record.clone());
+        let record = match self.now.roots.remove(&record.root) {
+            Some(known) => record.clone().begun_after(known),
+            None => record.clone(),
+        };
+        self.now.roots.insert(record.root, record);
         self.written(true);
     }
 
-    pub(super) fn clear_staging(&mut self) {
+    /// All but what partial roots need.
+    pub(super) fn clear_staging(&mut self, is_needed: impl Fn(&H256) -> bool) {
         self.settle();
-        self.now.staging.clear();
+        self.now.staging.retain(|hash, _| is_needed(hash));
         self.written(true);
     }
 

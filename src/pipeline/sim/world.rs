@@ -1,6 +1,6 @@
 //! The states of a run: a few, each some changes after the one before.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 
 use primitive_types::{H256, U256};
@@ -8,7 +8,7 @@ use primitive_types::{H256, U256};
 use super::rng::Rng;
 use crate::trie::scheduler_tests::source::{Body, Source, State};
 use crate::trie::scheduler_tests::states::{hashed, storage, tiny};
-use crate::trie::{Event, Key, Kind, NodeSource, Place, StoredNode, Walk};
+use crate::trie::{Event, Key, Kind, Nibbles, NodeSource, Place, Scope, StoredNode, Target, Walk};
 
 /// Nodes by owner and path.
 type Places = HashMap<(Option<H256>, Vec<u8>), H256>;
@@ -40,6 +40,43 @@ impl World {
     /// The state with this root.
     pub(super) fn state(&self, root: H256) -> usize {
         self.states.iter().position(|state| state.root == root).unwrap()
+    }
+}
+
+/// What a part of a state takes, by its definition: what is on the way to it, and what is in it.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    pub(super) above: BTreeSet<Key>,
+    pub(super) within: BTreeSet<Key>,
+}
+
+impl Part {
+    pub(super) fn of(source: &Source, scope: &Scope) -> Self {
+        let begins = |path: &Nibbles| scope.prefixes().iter().any(|prefix| path.starts_with(prefix));
+        let leads = |path: &Nibbles| scope.prefixes().iter().any(|prefix| prefix.starts_with(path));
+        let mut part = Self::default();
+        let walk = Walk::new(source, Place::root(None, source.root), |target| {
+            let (kind, owner) = match target {
+                Target::Node(Place { owner: None, path, .. }) => {
+                    let key = Key { kind: Kind::AccountNode, hash: target.hash() };
+                    match (begins(path), leads(path)) {
+                        (true, _) => drop(part.within.insert(key)),
+                        (false, true) => drop(part.above.insert(key)),
+                        (false, false) => return false,
+                    }
+                    return true;
+                }
+                Target::Node(Place { owner: Some(owner), .. }) => (Kind::StorageNode, owner),
+                Target::Code { owner, .. } => (Kind::Code, owner),
+            };
+            let is_within = begins(&Nibbles::from_key(owner));
+            if is_within {
+                part.within.insert(Key { kind, hash: target.hash() });
+            }
+            is_within
+        });
+        walk.for_each(drop);
+        part
     }
 }
 

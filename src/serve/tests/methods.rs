@@ -161,7 +161,7 @@ async fn the_latest_block_is_the_one_with_the_highest_number() {
     let (mut state, summary) = holesky();
     for (number, digit) in [(9, '9'), (12, 'c'), (3, '3')] {
         let hash = hash(&digit.to_string().repeat(64));
-        state.add_block(KnownBlock { number, hash, state_root: summary.root, header: None });
+        state.add_block(KnownBlock { number, hash, state_root: summary.root, header: None, scope: None });
     }
     let peer = Peer::start(state, Options::default()).await;
     let expected = json!({ "hash": format!("0x{}", "c".repeat(64)), "number": "0xc", "stateRoot": ROOT });
@@ -191,7 +191,7 @@ async fn a_raw_header_hashes_to_the_block_hash() {
 async fn an_unknown_raw_header_is_empty_by_number_and_an_error_by_hash() {
     let (mut state, summary) = holesky();
     let unseen = format!("0x{}", "77".repeat(32));
-    state.add_block(KnownBlock { number: 7, hash: hash(&unseen), state_root: summary.root, header: None });
+    state.add_block(KnownBlock { number: 7, hash: hash(&unseen), state_root: summary.root, header: None, scope: None });
     let peer = Peer::start(state, Options::default()).await;
     for number in ["0x1", "0x7", "pending"] {
         assert_eq!(peer.call("debug_getRawHeader", json!([number])).await, "0x", "{number}");

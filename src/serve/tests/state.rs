@@ -124,7 +124,13 @@ async fn what_a_header_says_of_fees_is_told() {
 async fn a_state_of_an_unknown_block_is_not_the_latest_and_one_without_a_header_is_read_all_the_same() {
     let (mut state, summary) = holesky();
     let number = 7;
-    state.add_block(KnownBlock { number, hash: hash(&"7".repeat(64)), state_root: summary.root, header: None });
+    state.add_block(KnownBlock {
+        number,
+        hash: hash(&"7".repeat(64)),
+        state_root: summary.root,
+        header: None,
+        scope: None,
+    });
     let peer = Peer::start(state, Options::default()).await;
     assert_eq!(peer.call("eth_blockNumber", json!([])).await, "0x7");
     let address = hex(contract().address.as_bytes());
@@ -143,7 +149,7 @@ async fn a_state_of_an_unknown_block_is_not_the_latest_and_one_without_a_header_
 async fn a_state_that_lacks_a_node_says_which() {
     let mut state = MemoryState::new();
     let root = H256::repeat_byte(1);
-    state.add_block(KnownBlock { number: 1, hash: H256::repeat_byte(2), state_root: root, header: None });
+    state.add_block(KnownBlock { number: 1, hash: H256::repeat_byte(2), state_root: root, header: None, scope: None });
     let peer = Peer::start(state, Options::default()).await;
     let text = format!("the state is partial or damaged: account node {root:?} at path \"\" is missing");
     assert_eq!(peer.call("eth_getBalance", json!([NOBODY])).await, error(-32000, &text));

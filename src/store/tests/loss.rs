@@ -14,7 +14,7 @@ fn apart() -> [(H256, Vec<u8>); 2] {
 }
 
 fn counting(nodes: u64) -> Checkpoint {
-    Checkpoint { root: ROOT, counts: Counts { nodes, ..Counts::default() }, progress: 0.5 }
+    Checkpoint { root: ROOT, counts: Counts { nodes, ..Counts::default() }, progress: 0.5, scope: None }
 }
 
 fn stage(store: &Store, rows: &[(H256, Vec<u8>)], counted: u64, durability: Durability) {

@@ -2,6 +2,7 @@
 
 mod loss;
 mod model;
+mod records;
 mod rounds;
 
 use std::path::{Path, PathBuf};
@@ -180,7 +181,7 @@ fn data_checkpoint_and_record_outlive_the_process_together() {
     let (dir, store) = new_store();
     let root = hash(9);
     let counts = Counts { nodes: 7, ..Counts::default() };
-    let checkpoint = Checkpoint { root, counts, progress: 0.25 };
+    let checkpoint = Checkpoint { root, counts, progress: 0.25, scope: None };
     let block = Block { number: 17, hash: hash(8), header: Some("0xc0".into()) };
     let record = RootRecord { state: RootState::Complete, ..RootRecord::syncing(root, Some(block)) };
     let marks = Marks { checkpoint: Some(checkpoint.clone()), root: Some(record.clone()) };
@@ -326,7 +327,7 @@ fn a_record_that_is_no_json_is_reported_with_its_name() {
 
 #[test]
 fn the_records_have_a_fixed_form_on_disk() {
-    let checkpoint = Checkpoint { root: hash(0xab), counts: Counts::default(), progress: 0.5 };
+    let checkpoint = Checkpoint { root: hash(0xab), counts: Counts::default(), progress: 0.5, scope: None };
     let record = RootRecord::syncing(hash(0xcd), Some(Block { number: 3, hash: hash(0xef), header: None }));
     let root = |byte: &str| format!("0x{}", byte.repeat(32));
     assert_eq!(

@@ -15,6 +15,8 @@ pub struct Commit {
     pub stage: Vec<(H256, Vec<u8>)>,
     /// Whether the root is complete, and so the whole state.
     pub root_complete: bool,
+    /// Whether all of the scope is there, and the root is not complete.
+    pub scope_complete: bool,
     /// The counters, true of exactly what has been handed over up to this commit.
     pub counts: Counts,
     /// To be given to [`Scheduler::committed`](super::Scheduler::committed) once all of it is written.
@@ -45,6 +47,6 @@ impl Commit {
     /// Whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.complete.is_empty() && self.stage.is_empty() && !self.root_complete
+        self.complete.is_empty() && self.stage.is_empty() && !self.root_complete && !self.scope_complete
     }
 }

@@ -1,6 +1,7 @@
 //! Counters of one scheduler.
 
-use crate::trie::{Kind, Origin, Verified};
+use super::key_space::is_within;
+use crate::trie::{Kind, Origin, Scope, Verified};
 
 /// What a scheduler has added and reused so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -24,14 +25,19 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Counts a node or code that was accepted.
-    pub(super) fn count(&mut self, node: &Verified) {
+    /// Counts a node or code that was accepted, with its leaves that are in the scope.
+    pub(super) fn count(&mut self, node: &Verified, scope: &Scope) {
         if node.origin == Origin::Staging {
             self.nodes_staged += 1;
             return;
         }
         self.bytes += node.bytes.len() as u64;
-        let leaves = node.links.leaves.len() as u64;
+        let leaves = &node.links.leaves;
+        let leaves = if is_within(scope, &node.item) {
+            leaves.len()
+        } else {
+            leaves.iter().filter(|leaf| scope.has(&leaf.key())).count()
+        } as u64;
         match node.item.key.kind {
             Kind::Code => self.codes += 1,
             Kind::AccountNode => (self.nodes, self.accounts) = (self.nodes + 1, self.accounts + leaves),

@@ -15,6 +15,7 @@
 mod commit;
 mod counts;
 mod key_space;
+mod links;
 mod queue;
 mod table;
 #[cfg(test)]
@@ -26,11 +27,10 @@ use primitive_types::H256;
 
 pub use self::commit::{Commit, Complete, Done};
 pub use self::counts::Counts;
+use self::key_space::{is_within, share_at};
 use self::queue::LevelQueue;
 use self::table::{Found, Id, Parents, State, Table};
-use super::{
-    Account, EMPTY_ROOT, Item, Key, Kind, Kinds, Leaf, Links, Nibbles, NodeError, Origin, Verified, is_branch,
-};
+use super::{EMPTY_ROOT, Item, Key, Kind, Kinds, Nibbles, NodeError, Origin, Scope, Verified, is_branch};
 
 /// Memory of one request in bytes: its table entry, its key in the index, its queue entry, its parents; rounded up.
 const REQUEST_BYTES: usize = 384;
@@ -50,6 +50,10 @@ pub trait SurelyAbsent: std::fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub struct Scheduler {
     root: H256,
+    /// The part of the state that is wanted.
+    scope: Scope,
+    /// Requests that are neither verified nor known to be present: once there are none, nothing more is wanted.
+    open: usize,
     /// Who saves look-ups.
     absent: Option<Arc<dyn SurelyAbsent>>,
     table: Table,
@@ -75,9 +79,19 @@ pub struct Scheduler {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RootState {
     Incomplete,
+    /// All that is wanted is there.
+    Over(End),
+    /// The same, and a commit says so.
+    Committed(End),
+}
+
+/// What is there once nothing more is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The root is complete, and so the whole state.
     Complete,
-    /// Complete, and a commit says so.
-    Committed,
+    /// All of the scope, which is not all of the state.
+    Partial,
 }
 
 /// What became of a verified node or code.
@@ -110,6 +124,15 @@ pub enum ScheduleError {
         /// The other depth, in nibbles.
         depth: usize,
     },
+    /// On the way to a scope, the keys below a node have to begin with its path. What two paths lead to is below
+    /// neither alone; keys are hashes, and no two have all but a few nibbles in common.
+    #[error("{item} is also referred to at path \"{path}\": no state holds the same accounts under two paths")]
+    TwoPaths {
+        /// The node, where it was first met.
+        item: Box<Item>,
+        /// The other path.
+        path: Nibbles,
+    },
 }
 
 impl Scheduler {
@@ -122,8 +145,16 @@ impl Scheduler {
     /// The same, with somebody to ask before anything is looked up.
     #[must_use]
     pub fn with_absent(root: H256, byte_budget: usize, absent: Option<Arc<dyn SurelyAbsent>>) -> Self {
+        Self::with_scope(root, Scope::whole(), byte_budget, absent)
+    }
+
+    /// The same, for a part of the state.
+    #[must_use]
+    pub fn with_scope(root: H256, scope: Scope, byte_budget: usize, absent: Option<Arc<dyn SurelyAbsent>>) -> Self {
         let mut scheduler = Self {
             root,
+            scope,
+            open: 0,
             absent,
             table: Table::default(),
             unknown: Vec::new(),
@@ -139,11 +170,12 @@ impl Scheduler {
             counts: Counts::default(),
         };
         if root == EMPTY_ROOT {
-            scheduler.root_state = RootState::Complete;
+            scheduler.root_state = RootState::Over(End::Complete);
             scheduler.done_share = key_space::WHOLE;
         } else {
             let root = Item::root(root);
             if let Found::New(id) = scheduler.table.find_or_insert(root, None) {
+                scheduler.open += 1;
                 scheduler.begin(id, &root);
             }
         }
@@ -193,8 +225,10 @@ impl Scheduler {
             Kind::Code => self.counts.codes_reused += 1,
             Kind::AccountNode | Kind::StorageNode => self.counts.nodes_reused += 1,
         }
-        self.done_share += share_of(&request.item, share_at(&request.item), request.parents.len());
+        let share = share_at(&self.scope, &request.item);
+        self.done_share += share_of(share, share, request.parents.len());
         self.release(request.parents);
+        self.close();
     }
 
     /// Up to `max` items to fetch, deepest level first and in path order inside a level. Nothing while the byte
@@ -252,8 +286,8 @@ impl Scheduler {
         let node = node.moved_to(item).map_err(|source| ScheduleError::Malformed { item: Box::new(item), source })?;
         request.state = State::Verified;
         request.is_branch = item.key.kind != Kind::Code && is_branch(&node.bytes);
-        request.share = share_at(&item);
-        self.counts.count(&node);
+        request.share = share_at(&self.scope, &item);
+        self.counts.count(&node, &self.scope);
         if node.origin == Origin::Staging {
             // Its bytes stay in staging; the commit that completes it takes them from there.
             request.staged = true;
@@ -265,6 +299,7 @@ impl Scheduler {
         }
         self.add_links(id, &item, &node.links)?;
         self.finish(id);
+        self.close();
         Ok(Processed::Accepted)
     }
 
@@ -288,9 +323,10 @@ impl Scheduler {
             let (level, bytes, staged) = (request.item.level(), request.bytes.take(), request.staged);
             commit.complete.push(Complete { key, level, bytes, staged });
         }
-        if self.root_state == RootState::Complete {
-            self.root_state = RootState::Committed;
-            commit.root_complete = true;
+        if let RootState::Over(end) = self.root_state {
+            self.root_state = RootState::Committed(end);
+            commit.root_complete = end == End::Complete;
+            commit.scope_complete = end == End::Partial;
         }
         commit
     }
@@ -306,13 +342,25 @@ impl Scheduler {
     /// Whether the root is complete and no commit says so yet.
     #[must_use]
     pub fn is_root_complete(&self) -> bool {
-        self.root_state == RootState::Complete
+        self.root_state == RootState::Over(End::Complete)
+    }
+
+    /// Whether all of the scope is there and no commit says so yet.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.root_state, RootState::Over(_))
+    }
+
+    /// What is there, once a commit that says so has been handed out.
+    #[must_use]
+    pub fn ended(&self) -> Option<End> {
+        if let RootState::Committed(end) = self.root_state { Some(end) } else { None }
     }
 
     /// Whether the root is complete and a commit that says so has been handed out.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.root_state == RootState::Committed
+        self.root_state == RootState::Committed(End::Complete)
     }
 
     /// Requests that are not complete, or complete and not written yet. Zero once the commit that completes the root is
@@ -320,6 +368,12 @@ impl Scheduler {
     #[must_use]
     pub fn pending(&self) -> usize {
         self.table.len()
+    }
+
+    /// Of these, those that are in the scope as a whole. Zero once the commit that completes the scope is written, too.
+    #[must_use]
+    pub fn pending_within(&self) -> usize {
+        self.table.requests().filter(|request| is_within(&self.scope, &request.item)).count()
     }
 
     /// Items handed out and not processed yet.
@@ -340,95 +394,26 @@ impl Scheduler {
         self.table.len() * REQUEST_BYTES + self.held_bytes
     }
 
-    /// The complete share of the account key space, from 0 to 1. It never rounds up to 1.
+    /// The complete share of the scope, which is the account key space or a part of it, from 0 to 1. It never rounds up
+    /// to 1.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a share for display; the sum itself is exact")]
     pub fn progress(&self) -> f64 {
-        if self.done_share == key_space::WHOLE {
+        if self.root_state != RootState::Incomplete {
             return 1.0;
         }
-        // A double has 53 bits: dropping the lowest keeps anything short of the whole below 1.
-        (self.done_share >> 8) as f64 / (key_space::WHOLE >> 8) as f64
+        if self.scope.is_whole() {
+            // A double has 53 bits: dropping the lowest keeps anything short of the whole below 1.
+            return (self.done_share >> 8) as f64 / (key_space::WHOLE >> 8) as f64;
+        }
+        let whole = key_space::share_in(&self.scope, &Nibbles::EMPTY).max(1);
+        (self.done_share as f64 / whole as f64).min(1.0 - f64::EPSILON)
     }
 
     /// The counters so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts
-    }
-
-    /// Makes `parent` wait for the storage trie of one of its account leaves. The empty trie needs nothing.
-    fn add_sub_trie(&mut self, parent: Id, owner: H256, account: &Account) -> Result<(), ScheduleError> {
-        if !account.has_storage() {
-            return Ok(());
-        }
-        let key = Key { kind: Kind::StorageNode, hash: account.storage_root };
-        self.add_dependency(parent, Item { key, owner, path: Nibbles::EMPTY, after_extension: false })
-    }
-
-    /// Makes `parent` wait for the code of one of its account leaves. An account without code needs nothing.
-    fn add_code(&mut self, parent: Id, owner: H256, account: &Account) -> Result<(), ScheduleError> {
-        if !account.has_code() {
-            return Ok(());
-        }
-        let key = Key { kind: Kind::Code, hash: account.code_hash };
-        self.add_dependency(parent, Item { key, owner, path: Nibbles::EMPTY, after_extension: false })
-    }
-
-    fn add_links(&mut self, id: Id, item: &Item, links: &Links) -> Result<(), ScheduleError> {
-        let mut children_share = 0;
-        for child in &links.children {
-            let key = Key { kind: item.key.kind, hash: child.hash };
-            let child = Item { key, owner: item.owner, path: child.path, after_extension: child.after_extension };
-            children_share += share_at(&child);
-            self.add_dependency(id, child)?;
-        }
-        for leaf in &links.leaves {
-            if let Leaf::Account { key, account } = leaf {
-                self.add_sub_trie(id, *key, account)?;
-                self.add_code(id, *key, account)?;
-            }
-        }
-        if let Some(request) = self.table.get_mut(id) {
-            request.share -= children_share;
-        }
-        Ok(())
-    }
-
-    /// Makes `parent` wait for `child`, which is requested unless it is already.
-    fn add_dependency(&mut self, parent: Id, child: Item) -> Result<(), ScheduleError> {
-        match self.table.find_or_insert(child, Some(parent)) {
-            Found::New(id) => self.begin(id, &child),
-            Found::Known(id) => {
-                if !self.add_parent(id, parent, child)? {
-                    return Ok(());
-                }
-            }
-        }
-        if let Some(request) = self.table.get_mut(parent) {
-            request.waits_for += 1;
-        }
-        Ok(())
-    }
-
-    /// Lets one more parent wait for a request; false if that is complete already.
-    fn add_parent(&mut self, id: Id, parent: Id, child: Item) -> Result<bool, ScheduleError> {
-        let Some(request) = self.table.get_mut(id) else { return Ok(false) };
-        if request.item.path.len() != child.path.len() {
-            return Err(ScheduleError::TwoDepths { item: Box::new(request.item), depth: child.path.len() });
-        }
-        let has_come = matches!(request.state, State::Verified | State::Complete);
-        if child.after_extension && has_come && !request.is_branch {
-            let source = NodeError::ExtensionOverNonBranch;
-            return Err(ScheduleError::Malformed { item: Box::new(child), source });
-        }
-        if request.state == State::Complete {
-            self.done_share += share_at(&child);
-            return Ok(false);
-        }
-        request.item.after_extension |= child.after_extension;
-        request.parents.push(parent);
-        Ok(true)
     }
 
     /// A new request is looked up, unless the store surely lacks it.
@@ -450,7 +435,7 @@ impl Scheduler {
     /// One reference less to wait for, for each mention of a parent; completion climbs.
     fn release(&mut self, parents: Parents) {
         if parents.is_empty() {
-            self.root_state = RootState::Complete;
+            self.root_state = RootState::Over(End::Complete);
         }
         for id in parents {
             if let Some(request) = self.table.get_mut(id) {
@@ -468,18 +453,23 @@ impl Scheduler {
         }
         request.state = State::Complete;
         let parents = std::mem::take(&mut request.parents);
-        self.done_share += share_of(&request.item, request.share, parents.len());
+        let (own, item) = (request.share, request.item);
+        self.done_share += share_of(share_at(&self.scope, &item), own, parents.len());
         self.complete.push(id);
         self.release(parents);
     }
-}
 
-/// The share of the key space below an item's place; storage and code are their account's part.
-fn share_at(item: &Item) -> u64 {
-    if item.key.kind == Kind::AccountNode { key_space::share(item.path.len()) } else { 0 }
+    /// One request less is open. After the last one all of the scope is there: whatever is verified and not complete
+    /// waits for something outside of it.
+    fn close(&mut self) {
+        self.open -= 1;
+        if self.open == 0 && self.root_state == RootState::Incomplete && !self.scope.is_whole() {
+            self.root_state = RootState::Over(End::Partial);
+        }
+    }
 }
 
 /// The share that completes with an item: its own once, and the whole subtree again for every further reference.
-fn share_of(item: &Item, own: u64, references: usize) -> u64 {
-    own + share_at(item) * (references.max(1) as u64 - 1)
+fn share_of(subtree: u64, own: u64, references: usize) -> u64 {
+    own + subtree * (references.max(1) as u64 - 1)
 }

@@ -91,6 +91,10 @@ impl Table {
         self.by_key.len()
     }
 
+    pub(super) fn requests(&self) -> impl Iterator<Item = &Request> {
+        self.places.iter().filter_map(|(_, tenant)| tenant.as_ref())
+    }
+
     pub(super) fn find(&self, key: &Key) -> Option<Id> {
         self.by_key.get(key).copied()
     }

@@ -10,6 +10,7 @@ mod malformed;
 mod model;
 mod pivots;
 mod properties;
+mod scopes;
 mod shapes;
 pub(crate) mod source;
 pub(crate) mod states;
