@@ -59,6 +59,7 @@ pub mod export;
 pub mod fixture;
 pub mod genesis;
 pub mod import;
+mod lists;
 mod lock;
 pub mod memory;
 pub mod peers;

@@ -1,14 +1,14 @@
 //! Finding what roots reach, level by level.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use primitive_types::H256;
 use rayon::prelude::*;
 
-use super::lists::Lists;
 use super::{Kept, PruneError};
+use crate::lists::Lists;
 use crate::store::Store;
 use crate::trie::{EMPTY_ROOT, Event, Kind, Leaf, Level, Nibbles, Scope, StoredNode, decode, keccak256_batch};
 
@@ -21,22 +21,19 @@ pub(super) const NODES: u8 = u8::MAX;
 /// The kind of list that has the codes which stay.
 pub(super) const CODES: u8 = Level::CODE.byte();
 
-/// What stays.
-pub(super) struct Marked {
-    /// Lists of the kind [`NODES`].
-    pub(super) nodes: Lists,
-    /// Lists of the kind [`CODES`].
-    pub(super) codes: Lists,
-    /// Nodes on the way to the parts of partial states, with their bytes. They are not complete for these states, so they
-    /// stay in staging, wherever they are now.
-    pub(super) on_the_way: HashMap<H256, Vec<u8>>,
-}
-
-/// Everything that the kept states reach. A node has one level only, and refers to nodes of later levels only: so once a
-/// level's turn has come, all of its nodes are known, and each is read once.
-pub(super) fn mark(store: &Store, kept: &[Kept], scratch: &Path, marked: &AtomicU64) -> Result<Marked, PruneError> {
-    let failed = |source| PruneError::Scratch { path: scratch.into(), source };
-    let (wanted, nodes) = (Lists::new(scratch), Lists::new(scratch));
+/// Marks everything that the kept states reach, as lists of the kinds [`NODES`] and [`CODES`]. A node has one level only,
+/// and refers to nodes of later levels only: so once a level's turn has come, all of its nodes are known, in lists of the
+/// level's kind, and each is read once.
+///
+/// Gives the nodes on the way to the parts of partial states, with their bytes. They are not complete for these states, so
+/// they belong into staging, wherever they are now.
+pub(super) fn mark(
+    store: &Store,
+    kept: &[Kept],
+    lists: &Lists,
+    marked: &AtomicU64,
+) -> Result<HashMap<H256, Vec<u8>>, PruneError> {
+    let failed = |source| failed(lists, source);
     let mut on_the_way = HashMap::new();
     for Kept { root, scope } in kept {
         let begins = match scope {
@@ -44,19 +41,23 @@ pub(super) fn mark(store: &Store, kept: &[Kept], scratch: &Path, marked: &Atomic
             None if *root == EMPTY_ROOT => Vec::new(),
             None => vec![(Level::ROOT.byte(), *root)],
         };
-        wanted.add(begins).map_err(failed)?;
+        lists.add(begins).map_err(failed)?;
     }
     for level in (0..CODES).map(Level::from_byte) {
         (0..=u8::MAX).into_par_iter().try_for_each(|first| {
-            let hashes = wanted.take(level.byte(), first).map_err(failed)?;
+            let hashes = lists.take(level.byte(), first).map_err(failed)?;
             for hashes in hashes.chunks(BATCH) {
-                wanted.add(references(store, level, hashes)?).map_err(failed)?;
+                lists.add(references(store, level, hashes)?).map_err(failed)?;
                 marked.fetch_add(hashes.len() as u64, Ordering::Relaxed);
             }
-            nodes.add(hashes.into_iter().map(|hash| (NODES, hash))).map_err(failed)
+            lists.add(hashes.into_iter().map(|hash| (NODES, hash))).map_err(failed)
         })?;
     }
-    Ok(Marked { nodes, codes: wanted, on_the_way })
+    Ok(on_the_way)
+}
+
+pub(super) fn failed(lists: &Lists, source: io::Error) -> PruneError {
+    PruneError::Scratch { path: lists.dir().into(), source }
 }
 
 /// What the nodes on the way to a scope refer to in it, and at which level that is. Adds these nodes.

@@ -5,22 +5,23 @@
 //! all that was there or only what is kept, and presence means completeness in between. Last the database is rewritten,
 //! which gives the space back.
 
-mod lists;
 mod mark;
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
 use primitive_types::H256;
 
-use self::lists::Lists;
 use self::mark::mark;
+use crate::lists::Lists;
 use crate::store::{Removed, RootRecord, RootState, Store, StoreError};
 use crate::trie::Scope;
 
 /// Where lists of hashes are that do not fit into memory, in the store's directory.
 const DIRECTORY: &str = "prune";
+
+/// Hashes that are in memory: 64 MiB.
+const IN_MEMORY: usize = 2 << 20;
 
 /// What goes and what stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,20 +84,19 @@ pub fn prune(store: &Store, keep: &[H256], dry_run: bool, marked: &AtomicU64) ->
     if !dry_run {
         store.settle()?;
     }
-    let scratch = Scratch::new(store.dir())?;
-    let found = mark(store, &kept, &scratch.0, marked)?;
-    let failed = |source| PruneError::Scratch { path: scratch.0.clone(), source };
-    let take = |lists: &Lists, kind, first| lists.take(kind, first).map_err(failed);
-    let nodes = |first| take(&found.nodes, mark::NODES, first);
-    let removal = store.removal(!dry_run, nodes, |first| take(&found.codes, mark::CODES, first))?;
+    let dir = store.dir().join(DIRECTORY);
+    let lists = Lists::create(dir.clone(), IN_MEMORY).map_err(|source| PruneError::Scratch { path: dir, source })?;
+    let on_the_way = mark(store, &kept, &lists, marked)?;
+    let take = |kind, first| lists.take(kind, first).map_err(|source| mark::failed(&lists, source));
+    let removal = store.removal(!dry_run, |first| take(mark::NODES, first), |first| take(mark::CODES, first))?;
     let pruned = Pruned {
         dropped: records.iter().map(|record| record.root).filter(|root| !keep.contains(root)).collect(),
         nodes: removal.nodes.0,
         codes: removal.codes.0,
-        staged: store.staged_nodes()?.saturating_sub(staged_of(store, &found.on_the_way)?),
+        staged: store.staged_nodes()?.saturating_sub(staged_of(store, &on_the_way)?),
     };
     if !dry_run {
-        store.forget_roots(&pruned.dropped, &found.on_the_way)?;
+        store.forget_roots(&pruned.dropped, &on_the_way)?;
         store.remove(removal)?;
         store.give_back()?;
     }
@@ -120,26 +120,4 @@ fn staged_of(store: &Store, nodes: &HashMap<H256, Vec<u8>>) -> Result<u64, Store
         count += u64::from(store.staged_node(hash)?.is_some());
     }
     Ok(count)
-}
-
-/// A directory for lists, removed at the end; what a killed run has left in it is removed at the start.
-struct Scratch(std::path::PathBuf);
-
-impl Scratch {
-    fn new(store: &Path) -> Result<Self, PruneError> {
-        let path = store.join(DIRECTORY);
-        let failed = |source| PruneError::Scratch { path: path.clone(), source };
-        match std::fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => std::fs::create_dir(&path).map_err(failed)?,
-        }
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // The next run removes what is left.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use primitive_types::H256;
-use rocksdb::{IteratorMode, ReadOptions, WriteBatch};
+use rocksdb::{IteratorMode, WriteBatch};
 
 use super::layout::{CODES, KEY_CHECKPOINT, KEY_PRUNED, KEY_SYNCED, META, NODES, STAGING, root_key};
+use super::scan::beginning_with;
 use super::table::{Table, ingest};
 use super::{Durability, Store, StoreError, options};
 
@@ -85,14 +86,8 @@ impl Store {
         kept: &[H256],
         delete: &mut dyn FnMut(&[u8]) -> Result<(), StoreError>,
     ) -> Result<Removed, StoreError> {
-        let mut options = ReadOptions::default();
-        options.set_iterate_lower_bound([first]);
-        if let Some(next) = first.checked_add(1) {
-            options.set_iterate_upper_bound([next]);
-        }
-        options.fill_cache(false);
         let (mut removed, mut kept) = (Removed::default(), kept.iter().peekable());
-        for row in self.db.iterator_cf_opt(self.family(family)?, options, IteratorMode::Start) {
+        for row in self.db.iterator_cf_opt(self.family(family)?, beginning_with(first), IteratorMode::Start) {
             let (key, _) = row?;
             if kept.next_if(|hash| hash.as_bytes() == &*key).is_some() {
                 removed.kept += 1;

@@ -10,6 +10,7 @@ use primitive_types::H256;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use statesync::genesis::{Genesis, GenesisAccount, StateSummary};
+use statesync::peers::PoolLimits;
 use statesync::pipeline::{Event, Outcome, Progress, SyncOptions};
 use statesync::serve::MemoryState;
 use statesync::store::RootState;
@@ -343,7 +344,10 @@ fn a_part_can_be_read_while_the_rest_is_fetched() {
     // All but a few: nodes on the way to the part complete meanwhile.
     let before = world.peer.served();
     world.peer.allow(total - before - 5);
-    let running = start(&store, &[world.peer.url()], options(world.summary.root));
+    // One by one, since a request is let in whole.
+    let options = options(world.summary.root);
+    let limits = PoolLimits { batch_items: 1, ..options.limits };
+    let running = start(&store, &[world.peer.url()], SyncOptions { limits, ..options });
     world.peer.wait_for_limit();
     running.until("what was let in", |event| {
         let fetched = |progress: &Progress| progress.counts.nodes + progress.counts.codes;

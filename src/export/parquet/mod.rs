@@ -3,7 +3,6 @@
 //! Names and types of the columns are those that tools for Ethereum data have made usual, with the hashes beside what
 //! they are the hashes of: a row is there also where only its hash is known.
 
-mod hashes;
 mod table;
 
 use std::io;
@@ -12,11 +11,11 @@ use std::path::{Path, PathBuf};
 use parquet::schema::types::TypePtr;
 use primitive_types::{H256, U256};
 
-use self::hashes::Hashes;
 use self::table::{Cell, Table, schema};
 use super::directory::Directory;
 use super::tour::{Entry, Writer};
 use super::{ExportError, Watch};
+use crate::lists::Lists;
 use crate::store::{Store, StoreError};
 use crate::trie::keccak256;
 
@@ -25,6 +24,15 @@ pub(super) const ENTRIES: [&str; 3] = [ACCOUNTS, SLOTS, CODES];
 const ACCOUNTS: &str = "accounts";
 const SLOTS: &str = "slots";
 const CODES: &str = "codes";
+
+/// Where the hashes of codes are that do not fit into memory, until they are written.
+const LISTS: &str = "hashes";
+
+/// Hashes of codes in memory: 8 MiB. Mainnet's are some ten times as many.
+const IN_MEMORY: usize = 1 << 18;
+
+/// The kind of lists that there is.
+const CODE: u8 = 0;
 
 /// A number of 256 bits is there three times, as in other tools' files: no type is wide enough and easy at once.
 const ACCOUNT_COLUMNS: &str = "message accounts {
@@ -62,7 +70,7 @@ pub(super) struct Tables<'a> {
     accounts: Partitioned,
     slots: Partitioned,
     /// Those of the accounts that came.
-    codes: Hashes,
+    codes: Lists,
     watch: Watch<'a>,
     block_number: Cell,
     chain_id: Cell,
@@ -93,7 +101,7 @@ impl<'a> Tables<'a> {
             store,
             accounts: Partitioned { name: ACCOUNTS, schema: schema(ACCOUNT_COLUMNS)?, open: None },
             slots: Partitioned { name: SLOTS, schema: schema(SLOT_COLUMNS)?, open: None },
-            codes: Hashes::create(&dir).map_err(|source| write_failed(&dir, source))?,
+            codes: Lists::create(dir.join(LISTS), IN_MEMORY).map_err(|source| write_failed(&dir, source))?,
             watch,
             dir,
             block_number: Cell::Int32(number.map(u32::cast_signed)),
@@ -112,7 +120,9 @@ impl<'a> Tables<'a> {
                 bytes += table.finish()?;
             }
         }
-        bytes += write_codes(self.store, &self.dir, self.codes, &self.chain_id, self.watch)?;
+        bytes += write_codes(self.store, &self.dir, &self.codes, &self.chain_id, self.watch)?;
+        // Before the directory gets its name.
+        drop(self.codes);
         for name in ENTRIES {
             sync(&self.dir.join(name))?;
         }
@@ -167,7 +177,7 @@ impl Writer for Tables<'_> {
         if entry.code.is_empty() {
             return Ok(());
         }
-        self.codes.insert(account.code_hash).map_err(|source| write_failed(&self.dir, source))
+        self.codes.add([(CODE, account.code_hash)]).map_err(|source| write_failed(&self.dir, source))
     }
 
     fn slot(&mut self, key: H256, value: U256) -> Result<(), ExportError> {
@@ -191,24 +201,23 @@ impl Writer for Tables<'_> {
 fn write_codes(
     store: &Store,
     dir: &Path,
-    hashes: Hashes,
+    hashes: &Lists,
     chain_id: &Cell,
     watch: Watch<'_>,
 ) -> Result<u64, ExportError> {
     let dir = dir.join(CODES);
     make(&dir)?;
     let mut table = Table::create(&dir.join("data.parquet"), &schema(CODE_COLUMNS)?)?;
-    hashes.each(
-        |source| write_failed(&dir, source),
-        |code_hash| {
+    for first in 0..=u8::MAX {
+        for code_hash in hashes.take(CODE, first).map_err(|source| write_failed(&dir, source))? {
             watch.check()?;
             // It was there and right when its account came.
             let code = store.code(&code_hash)?.filter(|code| keccak256(code) == code_hash);
             let code =
                 code.ok_or_else(|| StoreError::Corrupt { what: format!("code {code_hash:?} is not read twice") })?;
-            table.add(vec![hash(&code_hash), Cell::Bytes(Some(code)), chain_id.clone()])
-        },
-    )?;
+            table.add(vec![hash(&code_hash), Cell::Bytes(Some(code)), chain_id.clone()])?;
+        }
+    }
     table.finish()
 }
 
