@@ -25,6 +25,8 @@ pub(crate) struct Lists {
 struct Open {
     lists: HashMap<(u8, u8), Vec<H256>>,
     in_memory: usize,
+    /// How many hashes each file has.
+    on_disk: HashMap<(u8, u8), usize>,
 }
 
 impl Lists {
@@ -39,7 +41,8 @@ impl Lists {
     }
 
     pub(crate) fn add(&self, hashes: impl IntoIterator<Item = (u8, H256)>) -> io::Result<()> {
-        let mut open = lock(&self.open);
+        let mut guard = lock(&self.open);
+        let open = &mut *guard;
         for (kind, hash) in hashes {
             open.lists.entry((kind, hash.0[0])).or_default().push(hash);
             open.in_memory += 1;
@@ -48,7 +51,12 @@ impl Lists {
             return Ok(());
         }
         open.in_memory = 0;
-        open.lists.drain().try_for_each(|(list, hashes)| append(&self.path(list), in_order(hashes)))
+        for (list, hashes) in open.lists.drain() {
+            let hashes = in_order(hashes);
+            *open.on_disk.entry(list).or_default() += hashes.len();
+            append(&self.path(list), hashes)?;
+        }
+        Ok(())
     }
 
     /// Takes a list: its hashes in order, each once.
@@ -56,15 +64,17 @@ impl Lists {
         let mut open = lock(&self.open);
         let mut hashes = open.lists.remove(&(kind, first)).unwrap_or_default();
         open.in_memory = open.in_memory.saturating_sub(hashes.len());
+        let on_disk = open.on_disk.remove(&(kind, first));
         drop(open);
-        let path = self.path((kind, first));
-        match std::fs::read(&path) {
-            Ok(bytes) => {
-                hashes.extend(bytes.as_chunks().0.iter().map(|bytes| H256(*bytes)));
-                std::fs::remove_file(path)?;
+        if let Some(count) = on_disk {
+            let path = self.path((kind, first));
+            let bytes = std::fs::read(&path)?;
+            if bytes.len() != count * H256::len_bytes() {
+                // What is missing in a list might be taken for what nobody needs.
+                return Err(io::Error::new(ErrorKind::InvalidData, format!("{} has lost hashes", path.display())));
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+            hashes.extend(bytes.as_chunks().0.iter().map(|bytes| H256(*bytes)));
+            std::fs::remove_file(path)?;
         }
         Ok(in_order(hashes))
     }
@@ -125,5 +135,19 @@ mod tests {
             drop(lists);
             assert!(!path.exists());
         }
+    }
+
+    #[test]
+    fn a_list_that_somebody_else_has_shortened_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lists");
+        let lists = Lists::create(path.clone(), 1).unwrap();
+        lists.add([(0, H256::repeat_byte(0xab))]).unwrap();
+        lists.add([(0, H256::repeat_byte(0xcd))]).unwrap();
+        std::fs::write(path.join("000-ab"), [0xab; 31]).unwrap();
+        std::fs::remove_file(path.join("000-cd")).unwrap();
+        assert_eq!(lists.take(0, 0xab).unwrap_err().kind(), ErrorKind::InvalidData);
+        assert_eq!(lists.take(0, 0xcd).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(lists.take(0, 0xef).unwrap(), []);
     }
 }

@@ -17,8 +17,11 @@ use crate::lists::Lists;
 use crate::store::{Removed, RootRecord, RootState, Store, StoreError};
 use crate::trie::Scope;
 
-/// Where lists of hashes are that do not fit into memory, in the store's directory.
+/// Where lists of hashes are that do not fit into memory, in the store's directory. One process at a time prunes.
 const DIRECTORY: &str = "prune";
+
+/// The same for one that only counts, which anybody may do meanwhile.
+const DRY_DIRECTORY: &str = "prune-dry-run";
 
 /// Hashes that are in memory: 64 MiB.
 const IN_MEMORY: usize = 2 << 20;
@@ -84,7 +87,7 @@ pub fn prune(store: &Store, keep: &[H256], dry_run: bool, marked: &AtomicU64) ->
     if !dry_run {
         store.settle()?;
     }
-    let dir = store.dir().join(DIRECTORY);
+    let dir = store.dir().join(if dry_run { DRY_DIRECTORY } else { DIRECTORY });
     let lists = Lists::create(dir.clone(), IN_MEMORY).map_err(|source| PruneError::Scratch { path: dir, source })?;
     let on_the_way = mark(store, &kept, &lists, marked)?;
     let take = |kind, first| lists.take(kind, first).map_err(|source| mark::failed(&lists, source));
