@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     Content, DiskFailure, DiskFault, FailIo, MEDIUM, Peer, References, SMALL, Seed, Shape, Watched, copy, in_memory,
-    items, open, options, state, statesync, statesync_in, successor, sync, verified,
+    items, open, options, start, state, statesync, statesync_in, successor, sync, verified,
 };
 
 const MOVES: usize = 10;
@@ -191,14 +191,18 @@ fn what_cannot_be_kept_for_sure_is_refused_and_nothing_is_dropped() {
     let peer = Peer::honest(&memory);
     let dir = TempDir::new().unwrap();
     let path = dir.path().to_str().unwrap();
-    let [a, b] = [a.root, b.root].map(|root| format!("{root:?}"));
-    statesync(["sync", "-r", &peer.url(), "--root", &a, "--datadir", path]).exits(0);
+    let store = open(dir.path());
+    assert!(sync(&store, &[peer.url()], options(a.root)).is_complete());
+    let served = peer.served();
     peer.allow(5);
-    let run = Watched::start(&["sync", "-r", &peer.url(), "--root", &b, "--datadir", path, "--no-progress", "--json"]);
+    let running = start(&store, &[peer.url()], options(b.root));
     peer.wait_for_limit();
-    run.signal(Signal::INT);
-    run.end().exits(130);
+    running.until_fetched(peer.served() - served);
+    running.stop();
+    assert!(!running.end().is_complete());
+    drop(store);
     peer.allow(u64::MAX);
+    let [a, b] = [a.root, b.root].map(|root| format!("{root:?}"));
 
     let before = Content::read(dir.path());
     let refused = |keep: &str, code: i32, why: &str| {
