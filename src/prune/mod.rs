@@ -76,7 +76,7 @@ struct Kept {
 /// Drops everything but the states at `keep`, complete or partial, and, with `dry_run`, only counts what would go. An
 /// unfinished sync is dropped too; preimages stay. `marked` counts up with the nodes that are found to stay.
 ///
-/// Memory: some 100 MiB, however large the state is. Disk, until it ends: 32 bytes for each node that is kept, where
+/// Memory: some 150 MiB, however large the state is. Disk, until it ends: 32 bytes for each node that is kept, where
 /// these do not fit into memory, and then as much as the kept states take.
 ///
 /// # Errors
@@ -99,7 +99,7 @@ pub fn prune(store: &Store, keep: &[H256], dry_run: bool, marked: &AtomicU64) ->
         staged: store.staged_nodes()?.saturating_sub(staged_of(store, &on_the_way)?),
     };
     if !dry_run {
-        store.forget_roots(&pruned.dropped, &on_the_way)?;
+        store.forget_roots(&pruned.dropped, &on_the_way, &removal)?;
         store.remove(removal)?;
         store.give_back()?;
     }

@@ -30,17 +30,32 @@ pub(crate) struct Removal {
 impl Store {
     /// Forgets roots that are about to be removed, and what an unfinished sync has left: of staging only the given nodes
     /// stay. Before the removal: a record must not say of a root that it is complete when it is not.
-    pub(crate) fn forget_roots(&self, roots: &[H256], staged: &HashMap<H256, Vec<u8>>) -> Result<(), StoreError> {
-        let (meta, staging) = (self.family(META)?, self.family(STAGING)?);
+    pub(crate) fn forget_roots(
+        &self,
+        roots: &[H256],
+        staged: &HashMap<H256, Vec<u8>>,
+        removal: &Removal,
+    ) -> Result<(), StoreError> {
+        let meta = self.family(META)?;
         let mut batch = WriteBatch::default();
         roots.iter().for_each(|root| batch.delete_cf(meta, root_key(root)));
         if self.checkpoint()?.is_some_and(|checkpoint| roots.contains(&checkpoint.root)) {
             [KEY_CHECKPOINT, KEY_SYNCED].iter().for_each(|key| batch.delete_cf(meta, key));
         }
-        batch.delete_range_cf(staging, [].as_slice(), [0xff; 33].as_slice());
-        staged.iter().for_each(|(hash, rlp)| batch.put_cf(staging, hash, rlp));
-        batch.put_cf(meta, KEY_PRUNED, []);
+        self.empty_staging(&mut batch, staged)?;
+        if removal.nodes.0.removed + removal.codes.0.removed > 0 {
+            batch.put_cf(meta, KEY_PRUNED, []);
+        }
         self.write(batch, Durability::Disk)
+    }
+
+    /// Removes every row of staging but those of the given nodes.
+    pub(super) fn empty_staging(&self, batch: &mut WriteBatch, but: &HashMap<H256, Vec<u8>>) -> Result<(), StoreError> {
+        let staging = self.family(STAGING)?;
+        // Past the highest 32-byte key.
+        batch.delete_range_cf(staging, [].as_slice(), [0xff; 33].as_slice());
+        but.iter().for_each(|(hash, rlp)| batch.put_cf(staging, hash, rlp));
+        Ok(())
     }
 
     /// What goes if all nodes and codes go but those that `nodes` and `codes` give for each first byte of their hashes, in

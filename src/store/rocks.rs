@@ -236,12 +236,7 @@ impl Store {
         }
         self.settle()?;
         let mut batch = WriteBatch::default();
-        let staging = self.family(STAGING)?;
-        // Past the highest 32-byte key.
-        batch.delete_range_cf(staging, [].as_slice(), [0xff; 33].as_slice());
-        for (hash, rlp) in self.staged_on_the_way()? {
-            batch.put_cf(staging, hash, rlp);
-        }
+        self.empty_staging(&mut batch, &self.staged_on_the_way()?.into_iter().collect())?;
         self.write(batch, Durability::Disk)
     }
 
@@ -270,7 +265,7 @@ impl Store {
         nodes.map(rlp).collect()
     }
 
-    /// Many complete nodes, in their order. Together they cost two thirds of what they cost one by one.
+    /// Many complete nodes, in their order. Together they cost three quarters of what they cost one by one.
     pub(crate) fn stored_nodes(&self, hashes: &[H256]) -> Result<Vec<Option<StoredNode>>, StoreError> {
         let mut sorted: Vec<(&H256, usize)> = hashes.iter().zip(0..).collect();
         sorted.sort_unstable();
